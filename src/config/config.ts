@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import type { z } from "zod";
+import { settings } from "./settings.ts";
+
+/** The settings of the service, checked. */
+export type Config = Readonly<SettingValues & { readonly files: ConfigFiles }>;
+
+type SettingValues = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> };
+
+/** Contents of the files that the settings name. */
+export interface ConfigFiles {
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly comfyUiCa: string | undefined;
+}
+
+/** The configuration cannot be used. The text lists every problem, a line each, by environment variable. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/**
+ * Reads the configuration from `env` and from the files it names.
+ *
+ * @throws ConfigError
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const values = readSettings(env, problems);
+  problems.push(...contradictions(values));
+  const files = problems.length === 0 ? readFiles(values, problems) : undefined;
+  if (files === undefined || problems.length > 0) {
+    throw new ConfigError(problems.join("\n"));
+  }
+  return Object.freeze({ ...values, files });
+}
+
+/** Whether only programs on this machine can reach `host`. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function readSettings(env: Readonly<Record<string, string | undefined>>, problems: string[]): SettingValues {
+  const read = Object.entries(settings).map(([name, setting]) => {
+    const result = setting.schema.safeParse(env[setting.env] || undefined);
+    if (!result.success) {
+      problems.push(...result.error.issues.map(({ message }) => `${setting.env}: ${message}`));
+    }
+    return [name, result.data];
+  });
+  return Object.fromEntries(read) as SettingValues; // the keys and values are those of `settings`
+}
+
+function contradictions(values: SettingValues): string[] {
+  const problems: string[] = [];
+  const pair = (a: unknown, b: unknown, text: string) => {
+    if ((a === undefined) !== (b === undefined)) {
+      problems.push(text);
+    }
+  };
+  pair(values.comfyUiUser, values.comfyUiPassword, "COMFYUI_USER and COMFYUI_PASSWORD go together");
+  pair(values.tlsCertFile, values.tlsKeyFile, "COMFYRPC_TLS_CERT_FILE and COMFYRPC_TLS_KEY_FILE go together");
+  if (values.comfyUiToken !== undefined && values.comfyUiUser !== undefined) {
+    problems.push("COMFYUI_TOKEN and COMFYUI_USER exclude each other");
+  }
+  if (values.host !== undefined && !values.insecure && !isLoopback(values.host)) {
+    problems.push(
+      `COMFYRPC_HOST: ${values.host} can be reached by others, and there is no authentication; ` +
+        "set COMFYRPC_INSECURE=true (or pass --insecure) if that is meant",
+    );
+  }
+  return problems;
+}
+
+function readFiles(values: SettingValues, problems: string[]): ConfigFiles {
+  const read = (name: keyof typeof settings, path: string): string => {
+    try {
+      return readFileSync(path, "utf8");
+    } catch (error) {
+      problems.push(`${settings[name].env}: ${error instanceof Error ? error.message : String(error)}`);
+      return "";
+    }
+  };
+  const { tlsCertFile, tlsKeyFile, comfyUiCaFile } = values;
+  return {
+    tls:
+      tlsCertFile === undefined || tlsKeyFile === undefined
+        ? undefined
+        : { cert: read("tlsCertFile", tlsCertFile), key: read("tlsKeyFile", tlsKeyFile) },
+    comfyUiCa: comfyUiCaFile === undefined ? undefined : read("comfyUiCaFile", comfyUiCaFile),
+  };
+}

@@ -1,0 +1,227 @@
+import { z } from "zod";
+
+/** A setting of the service: where it is read from, what it means, and how its text becomes a value. */
+export interface Setting<T> {
+  /** Environment variable. */
+  readonly env: string;
+  /** For people: what it is, its unit and range. */
+  readonly help: string;
+  /** For people: what holds if it is not set. */
+  readonly defaultText: string;
+  /** Reads the text; `undefined` stands for "not set". */
+  readonly schema: z.ZodType<T, string | undefined>;
+}
+
+const text = (fallback: string) => z.string().trim().default(fallback);
+const optionalText = () =>
+  z
+    .string()
+    .trim()
+    .optional()
+    .transform((value) => value || undefined);
+const integer = (min: number, max: number, fallback: number) =>
+  z
+    .string()
+    .trim()
+    .regex(/^\d+$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max))
+    .default(fallback);
+const flag = () =>
+  z
+    .enum(["true", "false", "1", "0", ""], { error: "must be true or false" })
+    .default("false")
+    .transform((value) => value === "true" || value === "1");
+const list = () =>
+  text("").transform((value) =>
+    value
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  );
+const headers = () =>
+  optionalText().transform((value, context) => {
+    try {
+      return z.record(z.string(), z.string()).parse(value === undefined ? {} : JSON.parse(value));
+    } catch {
+      context.addIssue({ code: "custom", message: 'must be a JSON object of texts, such as {"X-Key":"…"}' });
+      return z.NEVER;
+    }
+  });
+const httpUrl = () =>
+  optionalText().refine(
+    (value) => value === undefined || /^https?:$/.test(URL.parse(value)?.protocol ?? ""),
+    {
+      error: "must be an http:// or https:// address",
+    },
+  );
+
+/** Every setting of the service. The README lists them with the same words. */
+export const settings = {
+  comfyUiUrl: {
+    env: "COMFYUI_URL",
+    help: "Address of the ComfyUI server; it may have a base path",
+    defaultText: "`http://127.0.0.1:8188` if a ComfyUI answers there, else the built-in engine is started",
+    schema: httpUrl(),
+  },
+  comfyUiHeaders: {
+    env: "COMFYUI_HEADERS",
+    help: "Headers to send to ComfyUI, as a JSON object of texts, for a proxy in front of it",
+    defaultText: "none",
+    schema: headers(),
+  },
+  comfyUiUser: {
+    env: "COMFYUI_USER",
+    help: "User name for basic authentication at ComfyUI; goes with `COMFYUI_PASSWORD`",
+    defaultText: "none",
+    schema: optionalText(),
+  },
+  comfyUiPassword: {
+    env: "COMFYUI_PASSWORD",
+    help: "Password for basic authentication at ComfyUI",
+    defaultText: "none",
+    schema: optionalText(),
+  },
+  comfyUiToken: {
+    env: "COMFYUI_TOKEN",
+    help: "Bearer token for ComfyUI, in place of user name and password",
+    defaultText: "none",
+    schema: optionalText(),
+  },
+  comfyUiCaFile: {
+    env: "COMFYUI_CA_FILE",
+    help: "PEM file of the certificate authority to trust for an https ComfyUI",
+    defaultText: "those of the system",
+    schema: optionalText(),
+  },
+  comfyUiMaxInFlight: {
+    env: "COMFYUI_MAX_IN_FLIGHT",
+    help: "Prompts to have at ComfyUI at once, 1 to 16: one runs, the others are ready to follow",
+    defaultText: "2",
+    schema: integer(1, 16, 2),
+  },
+  comfyUiStallSeconds: {
+    env: "COMFYUI_STALL_SECONDS",
+    help: "Longest silence of a sampler between two steps before its prompt counts as stalled, 1 to 86400 s; loading a model may take five times as long",
+    defaultText: "120",
+    schema: integer(1, 86_400, 120),
+  },
+  host: {
+    env: "COMFYRPC_HOST",
+    help: "Address to listen on; one that is not a loopback address needs `COMFYRPC_INSECURE`",
+    defaultText: "`127.0.0.1`",
+    schema: text("127.0.0.1"),
+  },
+  port: {
+    env: "COMFYRPC_PORT",
+    help: "Port to listen on, 0 to 65535; 0 takes a free one",
+    defaultText: "8080",
+    schema: integer(0, 65_535, 8080),
+  },
+  insecure: {
+    env: "COMFYRPC_INSECURE",
+    help: "Whether to serve everybody who can reach an address that is not a loopback address",
+    defaultText: "false",
+    schema: flag(),
+  },
+  tlsCertFile: {
+    env: "COMFYRPC_TLS_CERT_FILE",
+    help: "PEM file of the certificate to serve TLS with; goes with `COMFYRPC_TLS_KEY_FILE`",
+    defaultText: "plaintext",
+    schema: optionalText(),
+  },
+  tlsKeyFile: {
+    env: "COMFYRPC_TLS_KEY_FILE",
+    help: "PEM file of the private key of that certificate",
+    defaultText: "plaintext",
+    schema: optionalText(),
+  },
+  corsOrigins: {
+    env: "COMFYRPC_CORS_ORIGINS",
+    help: "Origins whose web pages may call the service, separated by commas, such as `https://app.example.com`; `*` is any",
+    defaultText: "none",
+    schema: list(),
+  },
+  defaultModel: {
+    env: "COMFYRPC_DEFAULT_MODEL",
+    help: "Checkpoint for requests that name none",
+    defaultText: "the first that the backend lists",
+    schema: text(""),
+  },
+  maxPixels: {
+    env: "COMFYRPC_MAX_PIXELS",
+    help: "Largest picture, width times height, 4096 to 4194304 pixels",
+    defaultText: "4194304",
+    schema: integer(4096, 4_194_304, 4_194_304),
+  },
+  maxSteps: {
+    env: "COMFYRPC_MAX_STEPS",
+    help: "Most sampling steps, 1 to 150",
+    defaultText: "150",
+    schema: integer(1, 150, 150),
+  },
+  maxImages: {
+    env: "COMFYRPC_MAX_IMAGES",
+    help: "Most images of one request, 1 to 10",
+    defaultText: "10",
+    schema: integer(1, 10, 10),
+  },
+  maxRequestBytes: {
+    env: "COMFYRPC_MAX_REQUEST_BYTES",
+    help: "Largest request message, 1024 to 1073741824 bytes",
+    defaultText: "33554432 (32 MiB)",
+    schema: integer(1024, 1_073_741_824, 33_554_432),
+  },
+  maxQueued: {
+    env: "COMFYRPC_MAX_QUEUED",
+    help: "Jobs that may wait, 1 to 100000; above that, new ones are refused with `QUEUE_FULL`",
+    defaultText: "1000",
+    schema: integer(1, 100_000, 1_000),
+  },
+  maxQueueSeconds: {
+    env: "COMFYRPC_MAX_QUEUE_SECONDS",
+    help: "Longest time that a job waits for its run to begin, 1 to 604800 s",
+    defaultText: "3600",
+    schema: integer(1, 604_800, 3_600),
+  },
+  maxRunSeconds: {
+    env: "COMFYRPC_MAX_RUN_SECONDS",
+    help: "Longest run of a job, 1 to 86400 s",
+    defaultText: "600",
+    schema: integer(1, 86_400, 600),
+  },
+  drainSeconds: {
+    env: "COMFYRPC_DRAIN_SECONDS",
+    help: "Time that calls get to end after SIGTERM, 0 to 86400 s",
+    defaultText: "30",
+    schema: integer(0, 86_400, 30),
+  },
+  logLevel: {
+    env: "COMFYRPC_LOG_LEVEL",
+    help: "Lowest level that is logged: `trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`",
+    defaultText: "`info`",
+    schema: z
+      .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
+        error: "must be trace, debug, info, warn, error, fatal or silent",
+      })
+      .default("info"),
+  },
+  logPrompts: {
+    env: "COMFYRPC_LOG_PROMPTS",
+    help: "Whether prompts may be written to the log",
+    defaultText: "false",
+    schema: flag(),
+  },
+  tempDirectory: {
+    env: "COMFYRPC_TEMP_DIR",
+    help: "Directory for images on their way to the caller",
+    defaultText: "that of the system",
+    schema: optionalText(),
+  },
+  engineStepMs: {
+    env: "COMFYRPC_ENGINE_STEP_MS",
+    help: "Time that the built-in engine takes for a sampling step, 0 to 60000 ms",
+    defaultText: "120",
+    schema: integer(0, 60_000, 120),
+  },
+} satisfies Record<string, Setting<unknown>>;

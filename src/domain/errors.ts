@@ -1,0 +1,84 @@
+/**
+ * Why something failed, as callers see it. The values are those of `ErrorReason` in the public API, where each is
+ * documented, without their prefix. A few more never reach a caller: `PROMPT_LOST` and `PROMPT_INTERRUPTED` are
+ * retried, and reported as `BACKEND_LOST` when no attempt is left.
+ */
+export type ErrorReason =
+  | "INVALID_FIELD"
+  | "MODEL_NOT_FOUND"
+  | "LORA_NOT_FOUND"
+  | "VAE_NOT_FOUND"
+  | "SAMPLER_NOT_FOUND"
+  | "SCHEDULER_NOT_FOUND"
+  | "WORKFLOW_REJECTED"
+  | "NODE_FAILED"
+  | "OUT_OF_MEMORY"
+  | "NO_OUTPUT"
+  | "NO_BACKEND"
+  | "BACKEND_LOST"
+  | "BACKEND_STALLED"
+  | "BACKEND_PROTOCOL"
+  | "PROMPT_LOST"
+  | "PROMPT_INTERRUPTED"
+  | "QUEUE_FULL"
+  | "RESPONSE_TOO_LARGE"
+  | "JOB_TIMEOUT"
+  | "CANCELLED_BY_CALLER"
+  | "SHUTTING_DOWN"
+  | "INTERNAL";
+
+/** A field of a request that is wrong. */
+export interface FieldViolation {
+  /** Path of the field in the request, in the spelling of the `.proto`: `spec.loras[1].name`. */
+  readonly field: string;
+  /** What is wrong with it and what would be right, for people. */
+  readonly description: string;
+}
+
+/** What went wrong with one node of a workflow graph. */
+export interface NodeFailure {
+  readonly nodeId: string;
+  readonly classType: string;
+  /** The engine's error type (`value_not_in_list`) or class of exception (`torch.OutOfMemoryError`). */
+  readonly errorType: string;
+  /** Name of the input that is wrong, if the failure is about one. */
+  readonly inputName?: string;
+  /** What the engine says about it; free of host paths and stack traces. */
+  readonly message: string;
+}
+
+/** What a {@link ServiceError} carries beside its text. */
+export interface ServiceErrorDetails {
+  /** Facts for programs, such as `{ name, nearest }`. Never a host, a path, or a prompt. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly violations?: readonly FieldViolation[];
+  readonly nodes?: readonly NodeFailure[];
+  /** When trying again makes sense, in milliseconds from now. */
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * A failure that we understand. Its text reaches the caller: it says what to do, and holds no host, path, prompt or
+ * stack. Only `server/` knows which RPC status each reason becomes.
+ */
+export class ServiceError extends Error {
+  override readonly name = "ServiceError";
+  readonly reason: ErrorReason;
+  readonly details: ServiceErrorDetails;
+
+  constructor(
+    reason: ErrorReason,
+    message: string,
+    details: ServiceErrorDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.reason = reason;
+    this.details = details;
+  }
+}
+
+/** Whether `error` is a {@link ServiceError} with one of `reasons`. */
+export function isServiceError(error: unknown, ...reasons: readonly ErrorReason[]): error is ServiceError {
+  return error instanceof ServiceError && (reasons.length === 0 || reasons.includes(error.reason));
+}

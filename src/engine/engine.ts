@@ -1,0 +1,153 @@
+import type { WorkflowGraph } from "../domain/graph.ts";
+
+/**
+ * Runs workflow graphs and keeps what they make until it is fetched: a ComfyUI server, or something that stands for
+ * one. Owned by `app.ts`; disposing of it aborts what is under way and closes every connection.
+ */
+export interface Engine extends AsyncDisposable {
+  /** Name of the backend in the configuration, for people and logs. */
+  readonly name: string;
+
+  /** How the backend does, as far as known now. Never waits. */
+  health(): EngineHealth;
+
+  /** Yields the present health at once, then every change of it, until `signal` is aborted. */
+  watchHealth(signal: AbortSignal): AsyncIterable<EngineHealth>;
+
+  /**
+   * What the backend has. A copy younger than `maxAgeMs` is served from memory.
+   *
+   * @throws ServiceError `NO_BACKEND` if it cannot be reached and nothing is remembered
+   */
+  catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog>;
+
+  /**
+   * Size that the checkpoint was made for, if its file says so (`modelspec.resolution` in the safetensors header).
+   * An answer is remembered; one that cannot be had is `undefined` and no error.
+   */
+  nativeSize(checkpoint: string, signal: AbortSignal): Promise<PixelSize | undefined>;
+
+  /**
+   * Runs `request.graph` and yields what happens, in the order in which the backend reports it; `finished` is the last
+   * event. Works by events, and by polling alone where events are missing. A slow consumer loses previews and
+   * progress, nothing else.
+   *
+   * Aborting `signal`, or leaving the loop early, cancels the prompt on the backend, and no other prompt. The iterator
+   * then ends only when the backend's record proves the end, or after a bound of the implementation: by `finished` if
+   * the work was done all the same, else by `CANCELLED_BY_CALLER`.
+   *
+   * @throws ServiceError
+   * - `WORKFLOW_REJECTED`: refused, or accepted only in part (what was accepted has been cancelled)
+   * - `NODE_FAILED`, `OUT_OF_MEMORY`: a node failed; `details.nodes` names it
+   * - `PROMPT_LOST`: the backend is there and has forgotten the prompt (a restart); safe to run again under a new id
+   * - `PROMPT_INTERRUPTED`: stopped by somebody else; safe to run again under a new id
+   * - `NO_BACKEND`: not submitted, since the backend cannot be reached; safe to run again under a new id
+   * - `BACKEND_LOST`: out of reach for too long; whether the prompt still runs is not known
+   * - `BACKEND_STALLED`: it shows no sign of work on the prompt; cancelling has been tried
+   * - `BACKEND_PROTOCOL`: its answer makes no sense
+   */
+  run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunEvent>;
+
+  /**
+   * Opens an output file for reading.
+   *
+   * @throws ServiceError `NO_OUTPUT` if it is not there, or does not arrive whole, also after trying again;
+   * `BACKEND_LOST` if the backend cannot be reached
+   */
+  openOutput(file: OutputFile, signal: AbortSignal): Promise<OutputStream>;
+
+  /** Asks the backend to unload its models and drop its caches once the running prompt has ended. */
+  freeMemory(signal: AbortSignal): Promise<void>;
+
+  /**
+   * Drops the backend's record of an ended prompt, whose graph would otherwise be kept in its memory. Of use only after
+   * its outputs have been fetched; failing does no harm and is logged.
+   */
+  forget(promptId: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Whether a backend can run prompts, as in `BackendState` of the public API. */
+export type EngineState = "connecting" | "up" | "degraded" | "down";
+
+export interface EngineHealth {
+  readonly state: EngineState;
+  /** Why it is not `up`, in words; empty if it is. Free of addresses. */
+  readonly reason: string;
+  /** When `state` last changed. */
+  readonly since: Date;
+  /** Version of ComfyUI that it reports; empty until known. */
+  readonly version: string;
+  /** Whether it says that it is the built-in engine. */
+  readonly builtIn: boolean;
+  /** Prompts in its queue, running and foreign ones included, as it last said. */
+  readonly queueDepth: number;
+}
+
+/** What a backend has, each list in the order in which the backend gives it. */
+export interface Catalog {
+  readonly checkpoints: readonly string[];
+  readonly loras: readonly string[];
+  readonly vaes: readonly string[];
+  readonly samplers: readonly string[];
+  readonly schedulers: readonly string[];
+}
+
+export interface PixelSize {
+  readonly widthPx: number;
+  readonly heightPx: number;
+}
+
+export interface RunRequest {
+  /** Id of the prompt: a lowercase UUID, chosen and remembered by the caller, and never used for another run. */
+  readonly promptId: string;
+  readonly graph: WorkflowGraph;
+  /** Whether previews are wanted. */
+  readonly previews: boolean;
+}
+
+/** Something that the backend reported about a prompt. */
+export type RunEvent =
+  /** The backend has put the prompt into its queue. */
+  | { readonly type: "submitted" }
+  /** It has begun to run it, and takes these nodes from its cache. */
+  | { readonly type: "started"; readonly cachedNodeIds: readonly string[] }
+  | { readonly type: "nodeStarted"; readonly nodeId: string }
+  | { readonly type: "nodeFinished"; readonly nodeId: string }
+  /** `value` of `max` steps of a node are done. May fall within a node that has several bars. */
+  | { readonly type: "progress"; readonly nodeId: string; readonly value: number; readonly max: number }
+  | {
+      readonly type: "preview";
+      readonly nodeId: string;
+      readonly mediaType: "image/jpeg" | "image/png";
+      readonly data: Uint8Array;
+    }
+  /** A node has left an output, while others may still run. Not seen where events are missing. */
+  | { readonly type: "output"; readonly output: Output }
+  /** The prompt has ended well, and left these outputs: all of them, those seen before included. */
+  | { readonly type: "finished"; readonly outputs: readonly Output[] };
+
+/** Something that a node left behind. */
+export type Output =
+  | {
+      readonly kind: "file";
+      readonly nodeId: string;
+      /** Under which name the node lists it: `images`, `gifs`, `audio`, … */
+      readonly key: string;
+      readonly file: OutputFile;
+    }
+  | { readonly kind: "text"; readonly nodeId: string; readonly key: string; readonly text: string };
+
+/** Where a file is on the backend. All three parts are needed to read it. */
+export interface OutputFile {
+  readonly filename: string;
+  readonly subfolder: string;
+  readonly type: "output" | "temp" | "input";
+}
+
+export interface OutputStream {
+  readonly mediaType: string;
+  /** Number of bytes, if the backend says it beforehand. */
+  readonly sizeBytes: number | undefined;
+  /** The bytes, once. Leaving the loop early frees the connection. Throws as `openOutput` does. */
+  readonly body: AsyncIterable<Uint8Array>;
+}

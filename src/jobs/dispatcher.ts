@@ -1,0 +1,268 @@
+import { randomUUID } from "node:crypto";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
+import type { EngineHealth } from "../engine/engine.ts";
+import type { Job } from "./job.ts";
+import { type RunDependencies, runAttempt } from "./run-attempt.ts";
+
+/** Bounds of the queue. All times in milliseconds. */
+export interface DispatcherOptions {
+  /** Prompts to have at the backend at once: one that runs and others ready to run, so that it never waits for us. */
+  readonly maxInFlight: number;
+  /** Jobs that may wait; above that, new ones are refused. */
+  readonly maxQueued: number;
+  /** Longest time from being accepted until a backend begins to run the job. */
+  readonly maxQueueMs: number;
+  /** How long jobs wait for a backend that has gone down. */
+  readonly backendDownGraceMs: number;
+  /** Times that a job is given to a backend before it fails. */
+  readonly maxAttempts: number;
+}
+
+/**
+ * Gives waiting jobs to the engine, the oldest first, and those that the engine lost again. Disposing of it stops every
+ * job with `SHUTTING_DOWN` and waits until each has ended.
+ */
+export class Dispatcher implements AsyncDisposable {
+  readonly #options: DispatcherOptions;
+  readonly #deps: RunDependencies;
+  readonly #queue: Job[] = [];
+  readonly #running = new Set<Job>();
+  readonly #afterwork = new Set<Promise<void>>();
+  /** Jobs for which memory was freed already. */
+  readonly #freedMemoryFor = new WeakSet<Job>();
+  readonly #disposed = new AbortController();
+  readonly #watching: Promise<void>;
+  #accepting = true;
+  #downTimer: NodeJS.Timeout | undefined;
+  #placesTimer: NodeJS.Timeout | undefined;
+  /** Moving average of how long a job takes at the backend. */
+  #meanRunMs = 1_000;
+
+  constructor(options: DispatcherOptions, deps: RunDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#watching = this.#watchEngine();
+  }
+
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** @throws ServiceError `SHUTTING_DOWN`, `QUEUE_FULL` or `NO_BACKEND` if a job would be refused now */
+  assertAccepting(): void {
+    if (!this.#accepting) {
+      throw shuttingDown();
+    }
+    if (!isUsable(this.#deps.engine.health())) {
+      throw noBackend(this.#deps.engine.health());
+    }
+    if (this.#queue.length >= this.#options.maxQueued) {
+      const retryAfterMs = Math.min(60_000, Math.max(100, this.#meanRunMs));
+      throw new ServiceError("QUEUE_FULL", `${this.#queue.length} jobs wait already; try again later`, {
+        retryAfterMs,
+      });
+    }
+  }
+
+  /**
+   * Takes a job in. It ends in any case: run, stopped, or failed for want of a backend.
+   *
+   * @throws ServiceError as `assertAccepting`
+   */
+  enqueue(job: Job): void {
+    this.assertAccepting();
+    const { maxQueueMs } = this.#options;
+    const timer = setTimeout(() => {
+      if (!job.hasStarted) {
+        job.stop(
+          new ServiceError("JOB_TIMEOUT", `the job waited for more than ${maxQueueMs / 1000} s to be run`),
+        );
+      }
+    }, maxQueueMs);
+    void job.ended.then(() => clearTimeout(timer));
+    job.stopSignal.addEventListener("abort", () => this.#dropIfQueued(job), { once: true });
+    this.#queue.push(job);
+    this.#tellPlace(job, this.#queue.length - 1);
+    this.#pump();
+  }
+
+  /** Refuses new jobs from now on; those accepted go on. */
+  close(): void {
+    this.#accepting = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    this.#disposed.abort();
+    const jobs = [...this.#queue, ...this.#running];
+    for (const job of jobs) {
+      job.stop(shuttingDown());
+    }
+    await Promise.all(jobs.map(({ ended }) => ended));
+    await Promise.all(this.#afterwork);
+    await this.#watching;
+    clearTimeout(this.#downTimer);
+    clearTimeout(this.#placesTimer);
+  }
+
+  #pump(): void {
+    while (this.#running.size < this.#options.maxInFlight && isUsable(this.#deps.engine.health())) {
+      const job = this.#queue.shift();
+      if (job === undefined) {
+        return;
+      }
+      this.#running.add(job);
+      void this.#run(job);
+      this.#tellPlacesSoon();
+    }
+  }
+
+  async #run(job: Job): Promise<void> {
+    const attempt = { number: job.attempts.length + 1, promptId: randomUUID() };
+    job.attempts.push(attempt); // remembered before the engine hears of it
+    job.become("running");
+    const startMs = this.#deps.clock.monotonicMs();
+    try {
+      await runAttempt(job, attempt, this.#deps);
+      this.#meanRunMs = 0.8 * this.#meanRunMs + 0.2 * (this.#deps.clock.monotonicMs() - startMs);
+    } catch (error) {
+      await this.#settle(job, error);
+    }
+    this.#running.delete(job);
+    if (job.state === "succeeded") {
+      this.#after(this.#deps.engine.forget(attempt.promptId, this.#disposed.signal));
+    }
+    this.#pump();
+  }
+
+  /** Decides what becomes of a job whose attempt did not succeed. */
+  async #settle(job: Job, error: unknown): Promise<void> {
+    if (job.stopSignal.aborted) {
+      job.fail(job.stopSignal.reason);
+      return;
+    }
+    if (!this.#mayRepeat(job, error)) {
+      job.fail(isServiceError(error, ...lossReasons) ? givenUp(job, error) : error);
+      return;
+    }
+    this.#deps.logger.warn(
+      { jobId: job.id, attempt: job.attempts.length, err: error },
+      "will run a job again",
+    );
+    if (isServiceError(error, "OUT_OF_MEMORY")) {
+      await this.#deps.engine.freeMemory(job.stopSignal).catch((freeError: unknown) => {
+        this.#deps.logger.warn({ jobId: job.id, err: freeError }, "cannot free the memory of the backend");
+      });
+    }
+    if (job.stopSignal.aborted) {
+      job.fail(job.stopSignal.reason);
+      return;
+    }
+    job.become("queued");
+    this.#queue.unshift(job);
+    this.#tellPlace(job, 0);
+  }
+
+  /** Whether running the job again may help and cannot do the same work twice. */
+  #mayRepeat(job: Job, error: unknown): boolean {
+    if (job.attempts.length >= this.#options.maxAttempts) {
+      return false;
+    }
+    if (isServiceError(error, "OUT_OF_MEMORY") && !this.#freedMemoryFor.has(job)) {
+      this.#freedMemoryFor.add(job);
+      return true;
+    }
+    return isServiceError(error, ...lossReasons);
+  }
+
+  #dropIfQueued(job: Job): void {
+    const place = this.#queue.indexOf(job);
+    if (place !== -1) {
+      this.#queue.splice(place, 1);
+      job.fail(job.stopSignal.reason);
+      this.#tellPlacesSoon();
+    }
+  }
+
+  async #watchEngine(): Promise<void> {
+    const { engine, logger } = this.#deps;
+    try {
+      for await (const health of engine.watchHealth(this.#disposed.signal)) {
+        clearTimeout(this.#downTimer);
+        if (isUsable(health)) {
+          this.#pump();
+        } else {
+          this.#downTimer = setTimeout(() => this.#giveUpQueue(health), this.#options.backendDownGraceMs);
+        }
+      }
+    } catch (error) {
+      if (!this.#disposed.signal.aborted) {
+        logger.error({ err: error }, "stopped watching the health of the backend");
+      }
+    }
+  }
+
+  #giveUpQueue(health: EngineHealth): void {
+    for (const job of this.#queue.splice(0)) {
+      job.fail(noBackend(health));
+    }
+  }
+
+  #tellPlace(job: Job, place: number): void {
+    job.log.append({
+      type: "queued",
+      jobsAhead: this.#running.size + place,
+      attempt: job.attempts.length + 1,
+    });
+  }
+
+  /** At most five times a second: with many jobs waiting, each change concerns all of them. */
+  #tellPlacesSoon(): void {
+    this.#placesTimer ??= setTimeout(() => {
+      this.#placesTimer = undefined;
+      for (const [place, job] of this.#queue.entries()) {
+        this.#tellPlace(job, place);
+      }
+    }, 200);
+  }
+
+  #after(work: Promise<void>): void {
+    const logged = work
+      .catch((error: unknown) => this.#deps.logger.debug({ err: error }, "left a record at the backend"))
+      .finally(() => this.#afterwork.delete(logged));
+    this.#afterwork.add(logged);
+  }
+}
+
+/** The prompt is known not to run, so that running the job again does no work twice. */
+const lossReasons = ["NO_BACKEND", "PROMPT_LOST", "PROMPT_INTERRUPTED"] as const;
+
+function isUsable({ state }: EngineHealth): boolean {
+  return state === "up" || state === "degraded";
+}
+
+function givenUp(job: Job, cause: ServiceError): ServiceError {
+  return new ServiceError(
+    "BACKEND_LOST",
+    `the backend lost the job ${job.attempts.length} times; try again later, or look at the log of the backend`,
+    { retryAfterMs: 10_000 },
+    { cause },
+  );
+}
+
+function noBackend(health: EngineHealth): ServiceError {
+  const why = health.reason === "" ? health.state : health.reason;
+  return new ServiceError("NO_BACKEND", `no ComfyUI backend is up (${why}); try again later`, {
+    retryAfterMs: 2_000,
+  });
+}
+
+function shuttingDown(): ServiceError {
+  return new ServiceError("SHUTTING_DOWN", "the server is shutting down; try again in a moment", {
+    retryAfterMs: 1_000,
+  });
+}
