@@ -81,8 +81,8 @@ export class RunProgress {
 
   /** Takes in that a node has done `value` of `max`, and returns how far the run is. */
   nodeProgress(nodeId: string, value: number, max: number, nowMs: number): ProgressReading {
-    const steps = Math.max(1, Math.round(max));
-    const step = Math.min(steps, Math.max(0, Math.round(value)));
+    const steps = wholeNumber(max, 1);
+    const step = Math.min(steps, wholeNumber(value, 0));
     const node = this.#nodes.get(nodeId);
     if (node !== undefined) {
       node.done = Math.max(node.done, step / steps);
@@ -154,6 +154,11 @@ const lightClasses: ReadonlySet<string> = new Set([
   "EmptyLatentImage",
   "EmptySD3LatentImage",
 ]);
+
+/** Nodes report whatever they like: fractions, nothing at all, more than there is. */
+function wholeNumber(value: number, least: number): number {
+  return Number.isFinite(value) ? Math.min(0xffff_ffff, Math.max(least, Math.round(value))) : least;
+}
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);

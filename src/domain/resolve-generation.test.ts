@@ -1,0 +1,157 @@
+import { describe, expect, it } from "vitest";
+import { ServiceError } from "./errors.ts";
+import type { GenerationSpec } from "./generation.ts";
+import { chooseModel, type KnownNames, type ResolveInputs, resolveGeneration } from "./resolve-generation.ts";
+
+const names: KnownNames = {
+  checkpoints: ["sd15.safetensors", "sdxl\\base.safetensors"],
+  loras: ["watercolor.safetensors"],
+  vaes: ["vae.safetensors"],
+  samplers: ["euler", "euler_ancestral", "dpm_2_ancestral", "dpmpp_2m", "dpmpp_2s_ancestral", "dpmpp_sde"],
+  schedulers: ["normal", "karras"],
+};
+
+const inputs: ResolveInputs = {
+  names,
+  limits: { maxPixels: 4_194_304, maxSteps: 150, maxImageCount: 10 },
+  defaultModel: "",
+  nativeSize: undefined,
+  randomSeed: () => 42n,
+};
+
+function spec(parts: Partial<GenerationSpec> = {}): GenerationSpec {
+  return {
+    prompt: "a red fox",
+    negativePrompt: "",
+    model: "",
+    sampler: "",
+    scheduler: "",
+    loras: [],
+    vae: "",
+    output: {},
+    ...parts,
+  };
+}
+
+function failure(work: () => unknown): ServiceError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ServiceError) {
+      return error;
+    }
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("chooseModel", () => {
+  it("takes the one that is asked for, else the configured one, else the first that the backend lists", () => {
+    expect(chooseModel(spec({ model: "sd15.safetensors" }), names, "sdxl/base.safetensors")).toBe(
+      "sd15.safetensors",
+    );
+    expect(chooseModel(spec(), names, "sdxl/base.safetensors")).toBe("sdxl\\base.safetensors");
+    expect(chooseModel(spec(), names, "")).toBe("sd15.safetensors");
+  });
+
+  it("names the nearest models for an unknown one", () => {
+    const error = failure(() => chooseModel(spec({ model: "sd-15" }), names, ""));
+    expect(error.reason).toBe("MODEL_NOT_FOUND");
+    expect(error.details.violations?.[0]?.field).toBe("spec.model");
+    expect(error.details.metadata?.nearest?.split(",")[0]).toBe("sd15.safetensors");
+    expect(error.message).toContain("sd15.safetensors");
+  });
+
+  it("says so when the backend lists no model at all", () => {
+    expect(failure(() => chooseModel(spec(), { ...names, checkpoints: [] }, "")).reason).toBe(
+      "MODEL_NOT_FOUND",
+    );
+  });
+});
+
+describe("resolveGeneration", () => {
+  it("fills in the documented defaults", () => {
+    expect(resolveGeneration(spec(), "sd15.safetensors", inputs)).toEqual({
+      prompt: "a red fox",
+      negativePrompt: "",
+      model: "sd15.safetensors",
+      widthPx: 512,
+      heightPx: 512,
+      steps: 20,
+      cfg: 7,
+      denoise: 1,
+      sampler: "euler",
+      scheduler: "normal",
+      seed: 42n,
+      imageCount: 1,
+      loras: [],
+      output: { format: "png", inlineLimitBytes: 3_670_016 },
+    });
+  });
+
+  it("uses the native size of the model for the sides that are not given", () => {
+    const native = { ...inputs, nativeSize: { widthPx: 1024, heightPx: 768 } };
+    expect(resolveGeneration(spec({ widthPx: 640 }), "m", native)).toMatchObject({
+      widthPx: 640,
+      heightPx: 768,
+    });
+  });
+
+  it.each([
+    ["euler_a", "euler_ancestral"],
+    ["dpm_2_a", "dpm_2_ancestral"],
+    ["dpm_plus_plus_2m", "dpmpp_2m"],
+    ["dpm_plus_plus_2s_a", "dpmpp_2s_ancestral"],
+    ["dpm_plus_plus_sde", "dpmpp_sde"],
+    ["dpmpp_2s_a", "dpmpp_2s_ancestral"],
+  ])("understands the sampler alias %s as %s", (alias, sampler) => {
+    expect(resolveGeneration(spec({ sampler: alias }), "m", inputs).sampler).toBe(sampler);
+  });
+
+  it("gives a LoRA the same strength on both sides unless told otherwise", () => {
+    const loras = [
+      { name: "watercolor.safetensors", modelStrength: 0.5 },
+      { name: "watercolor.safetensors", clipStrength: 0 },
+    ];
+    expect(resolveGeneration(spec({ loras }), "m", inputs).loras).toEqual([
+      { name: "watercolor.safetensors", modelStrength: 0.5, clipStrength: 0.5 },
+      { name: "watercolor.safetensors", modelStrength: 1, clipStrength: 0 },
+    ]);
+  });
+
+  it("reports every problem at once, under the reason of the first", () => {
+    const bad = spec({
+      sampler: "eular",
+      scheduler: "none",
+      vae: "v",
+      loras: [{ name: "l" }],
+      steps: 20,
+      imageCount: 4,
+    });
+    const limits = { maxPixels: 1_000, maxSteps: 10, maxImageCount: 2 };
+    const error = failure(() => resolveGeneration(bad, "m", { ...inputs, limits }));
+    expect(error.reason).toBe("SAMPLER_NOT_FOUND");
+    expect(error.details.metadata?.nearest).toContain("euler");
+    expect(error.details.violations?.map(({ field }) => field)).toEqual([
+      "spec.sampler",
+      "spec.scheduler",
+      "spec.loras[0].name",
+      "spec.vae",
+      "spec.width_px",
+      "spec.steps",
+      "spec.image_count",
+    ]);
+  });
+
+  it("chooses no more steps by default than the operator allows", () => {
+    const limits = { ...inputs.limits, maxSteps: 8 };
+    expect(resolveGeneration(spec(), "m", { ...inputs, limits }).steps).toBe(8);
+  });
+
+  it("gives lossy formats their default quality and PNG none", () => {
+    expect(resolveGeneration(spec({ output: { format: "webp" } }), "m", inputs).output.quality).toBe(80);
+    expect(resolveGeneration(spec({ output: { format: "png" } }), "m", inputs).output).not.toHaveProperty(
+      "quality",
+    );
+  });
+});
