@@ -83,6 +83,11 @@ export interface EngineHealth {
   readonly queueDepth: number;
 }
 
+/** Whether a backend in this health takes prompts. */
+export function isUsable({ state }: EngineHealth): boolean {
+  return state === "up" || state === "degraded";
+}
+
 /** What a backend has, each list in the order in which the backend gives it. */
 export interface Catalog {
   readonly checkpoints: readonly string[];

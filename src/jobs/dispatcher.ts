@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { isServiceError, ServiceError } from "../domain/errors.ts";
-import type { EngineHealth } from "../engine/engine.ts";
+import { type EngineHealth, isUsable } from "../engine/engine.ts";
 import type { Job } from "./job.ts";
 import { type RunDependencies, runAttempt } from "./run-attempt.ts";
 
@@ -240,10 +240,6 @@ export class Dispatcher implements AsyncDisposable {
 
 /** The prompt is known not to run, so that running the job again does no work twice. */
 const lossReasons = ["NO_BACKEND", "PROMPT_LOST", "PROMPT_INTERRUPTED"] as const;
-
-function isUsable({ state }: EngineHealth): boolean {
-  return state === "up" || state === "degraded";
-}
 
 function givenUp(job: Job, cause: ServiceError): ServiceError {
   return new ServiceError(
