@@ -106,6 +106,12 @@ export const settings = {
     defaultText: "120",
     schema: integer(1, 86_400, 120),
   },
+  comfyUiLostSeconds: {
+    env: "COMFYUI_LOST_SECONDS",
+    help: "How long ComfyUI may be out of reach before the jobs that it runs, or that wait for it, fail, 1 to 86400 s",
+    defaultText: "30",
+    schema: integer(1, 86_400, 30),
+  },
   host: {
     env: "COMFYRPC_HOST",
     help: "Address to listen on; one that is not a loopback address needs `COMFYRPC_INSECURE`",

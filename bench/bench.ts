@@ -1,0 +1,111 @@
+import { GrpcChannel } from "../src/cli/grpc-channel.ts";
+import { createImageClient, type ImageClient } from "../src/cli/image-client.ts";
+import { parseServerAddress } from "../src/cli/server-address.ts";
+import { startEngineProcess, startServiceProcess } from "./child-process.ts";
+import { openDirectClient } from "./direct-client.ts";
+import { type BenchCall, latencies, median, percentile, throughput } from "./measure.ts";
+
+/**
+ * Measures what the service adds to a direct client of the same engine, which takes no time for a step. Engine, service
+ * and clients are processes of their own; direct and served rounds alternate, so that a change of the machine's speed
+ * meets both. Prints figures and ratios; nothing is asserted.
+ */
+const rounds = 6;
+const callsPerRound = 150;
+const concurrency = 8;
+
+const never = new AbortController().signal;
+let lastSeed = 0n;
+/** No seed twice: the engine would answer from its cache. */
+const nextSeed = () => ++lastSeed;
+
+await using engine = await startEngineProcess();
+await using service = await startServiceProcess(engine.url);
+await using direct = await openDirectClient(engine.url);
+using channel = new GrpcChannel({ address: parseServerAddress(service.url, false) });
+const client = createImageClient(channel);
+await untilReady(client);
+const served = servedCall(client);
+
+await latencies(direct, 50, nextSeed); // warm-up
+await latencies(served, 50, nextSeed);
+await throughput(served, 200, concurrency, nextSeed);
+
+const latencyMs: Record<"direct" | "served", number[]> = { direct: [], served: [] };
+const callsPerSecond: Record<"direct" | "served", number[]> = { direct: [], served: [] };
+const eventsPerSecond: number[] = [];
+for (let round = 0; round < rounds; round++) {
+  for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
+    latencyMs[name].push(...(await latencies(target, callsPerRound, nextSeed)));
+  }
+  for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
+    callsPerSecond[name].push(await throughput(target, callsPerRound, concurrency, nextSeed));
+  }
+  eventsPerSecond.push(await streamEvents(client));
+}
+
+const [p50, p99] = [0.5, 0.99].map((share) => ({
+  direct: percentile(latencyMs.direct, share),
+  served: percentile(latencyMs.served, share),
+}));
+console.log(
+  `64 x 64, 4 steps, no time for a step; ${rounds} rounds of ${callsPerRound} calls each, direct and served in turn`,
+);
+console.table({
+  "latency p50, one caller [ms]": row(p50, "added"),
+  "latency p99, one caller [ms]": row(p99, "added"),
+  [`throughput, ${concurrency} callers [calls/s]`]: row(
+    { direct: median(callsPerSecond.direct), served: median(callsPerSecond.served) },
+    "ratio",
+  ),
+});
+console.log(`GenerateWithProgress, 4 streams of 150 steps: ${Math.round(median(eventsPerSecond))} events/s`);
+
+function pairs(): ["direct" | "served", BenchCall][] {
+  return [
+    ["direct", direct],
+    ["served", served],
+  ];
+}
+
+function row(values: { direct: number; served: number } | undefined, third: "added" | "ratio") {
+  const { direct: a = Number.NaN, served: b = Number.NaN } = values ?? {};
+  return { direct: round(a), served: round(b), [third]: round(third === "added" ? b - a : b / a) };
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function servedCall(images: ImageClient): BenchCall {
+  return {
+    async call(seed) {
+      const spec = { prompt: "a red fox", widthPx: 64, heightPx: 64, steps: 4, seed };
+      const response = await images.generate({ spec }, {}, never);
+      return response.images[0]?.data.length ?? 0;
+    },
+  };
+}
+
+async function streamEvents(images: ImageClient): Promise<number> {
+  const spec = () => ({ prompt: "a red fox", widthPx: 64, heightPx: 64, steps: 150, seed: nextSeed() });
+  const startMs = performance.now();
+  const counts = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      let count = 0;
+      for (let call = 0; call < 5; call++) {
+        for await (const _ of images.generateWithProgress({ spec: spec() }, {}, never)) {
+          count++;
+        }
+      }
+      return count;
+    }),
+  );
+  return (counts.reduce((sum, count) => sum + count, 0) * 1_000) / (performance.now() - startMs);
+}
+
+async function untilReady(images: ImageClient): Promise<void> {
+  while ((await images.health({}, never)).health?.ready !== true) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
