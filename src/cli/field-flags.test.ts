@@ -1,0 +1,29 @@
+import { expect, it } from "vitest";
+import { GenerationSpecSchema } from "../../gen/comfyrpc/v1/generation_pb.js";
+import { flagOfField } from "./field-flags.ts";
+import { generateCommand } from "./generate-command.ts";
+import { captureIo } from "./testing/capture-io.ts";
+
+it("finds the option of a field, of a part of it, and of one in a list", () => {
+  expect(flagOfField("spec.width_px")).toBe("--width");
+  expect(flagOfField("spec.loras[1].model_strength")).toBe("--lora");
+  expect(flagOfField("spec.output.quality")).toBe("--quality");
+  expect(flagOfField("spec.preview")).toBe("--preview");
+  expect(flagOfField("spec.prompt")).toBeUndefined();
+  expect(flagOfField("spec.constructor")).toBeUndefined();
+});
+
+it("has an option of `generate` for every field of the spec but the prompt", () => {
+  const context = { ...captureIo(), signal: AbortSignal.abort(), setExitCode: () => {} };
+  const options = generateCommand(context).options.map(({ long }) => long);
+  const paths = GenerationSpecSchema.fields.flatMap((field) => {
+    const isGroup = field.fieldKind === "message";
+    return isGroup
+      ? field.message.fields.map(({ name }) => `spec.${field.name}.${name}`)
+      : [`spec.${field.name}`];
+  });
+  expect(paths).toHaveLength(20);
+  for (const path of paths.filter((path) => path !== "spec.prompt")) {
+    expect(options, path).toContain(flagOfField(path));
+  }
+});

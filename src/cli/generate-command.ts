@@ -1,0 +1,40 @@
+import { Command } from "commander";
+import { addConnectionOptions, openConnection } from "./connection-options.ts";
+import { type ExitCode, exitCodeHelp } from "./exit-code.ts";
+import { finishCommand } from "./finish-command.ts";
+import { addGenerationOptions, readGeneration } from "./generation-options.ts";
+import { createImageClient } from "./image-client.ts";
+import type { CliContext } from "./io.ts";
+import { runGenerate } from "./run-generate.ts";
+
+/** `comfyrpc generate`: has a running service draw images, and saves them. */
+export function generateCommand(context: CliContext): Command {
+  const command = new Command("generate")
+    .summary("draw images and save them")
+    .description("Draws images, shows how it goes, saves them, and prints the names of the files.")
+    .argument("<prompt>", "what the picture should show")
+    .action((prompt: string) => finishCommand(context, () => generate(prompt, command, context)));
+  addConnectionOptions(addGenerationOptions(command));
+  return command.addHelpText("after", `\n${examples}\n${exitCodeHelp}`);
+}
+
+async function generate(prompt: string, command: Command, context: CliContext): Promise<ExitCode> {
+  const { spec, options } = readGeneration(prompt, command);
+  const { channel, serverName } = await openConnection(command);
+  using _ = channel;
+  return await runGenerate(
+    createImageClient(channel),
+    spec,
+    { ...options, serverName },
+    context,
+    context.signal,
+  );
+}
+
+const examples = `Examples:
+  $ comfyrpc generate "a red fox in the snow"
+  $ comfyrpc generate "a red fox" --size 768x512 --seed 42 --out fox.png
+  $ comfyrpc generate "a red fox" --lora film.safetensors:0.8 --count 4
+  $ comfyrpc generate "a red fox" --format webp --quality 80 --preview
+  $ comfyrpc generate "a red fox" --json | jq -r 'select(.files).files[]'
+`;

@@ -1,0 +1,151 @@
+import type { GenerationSpec } from "../../gen/comfyrpc/v1/generation_pb.js";
+import { type JobEvent, JobEventSchema } from "../../gen/comfyrpc/v1/job_event_pb.js";
+import { type GenerationResult, GenerationResultSchema } from "../../gen/comfyrpc/v1/result_pb.js";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import { createProgressView } from "./create-progress-view.ts";
+import { errorJson, errorLines } from "./describe-error.ts";
+import { jsonLine, toJsonValue } from "./event-json.ts";
+import { ExitCode, exitCodeOf } from "./exit-code.ts";
+import type { ImageClient } from "./image-client.ts";
+import { DeliveryError, ImageReceiver } from "./image-receiver.ts";
+import type { CliIo } from "./io.ts";
+import { assertNotTaken, type OutputTarget } from "./output-target.ts";
+import { PreviewFiles } from "./preview-files.ts";
+import { RpcError } from "./rpc-error.ts";
+import { summaryLines } from "./summary.ts";
+import { isSystemError } from "./system-error.ts";
+import { UsageError } from "./usage-error.ts";
+import { writeLines } from "./write-lines.ts";
+
+/** What to do with a generation beside drawing it. */
+export interface GenerateOptions {
+  readonly target: OutputTarget;
+  /** Whether files that exist are replaced. If not, one named by the user is refused, others get a new name. */
+  readonly overwrite: boolean;
+  /** Where to save previews; absent: nowhere. The spec says whether there are any. */
+  readonly previewDirectory?: string;
+  /** Longest time the call may take, in milliseconds. Absent: no limit. */
+  readonly timeoutMs?: number;
+  /** Write events, files and result as lines of JSON to standard output, and only errors to standard error. */
+  readonly json: boolean;
+  /** Write only errors to standard error. */
+  readonly quiet: boolean;
+  /** The service, as it is named to people. */
+  readonly serverName: string;
+}
+
+/**
+ * Draws `spec`, shows how it goes, saves the images, and says what was made. Aborting `signal` cancels the job, also on
+ * the backend, and ends with 130. Only whole images are left on the disk, however it ends.
+ *
+ * Failures that can be explained are written to standard error and become an exit code; others are thrown.
+ */
+export async function runGenerate(
+  client: ImageClient,
+  spec: GenerationSpec,
+  options: GenerateOptions,
+  io: CliIo,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<ExitCode> {
+  const run = new GenerateRun(client, spec, options, io, clock);
+  try {
+    run.report(await run.draw(signal));
+    return ExitCode.ok;
+  } catch (error) {
+    if (!isExplained(error)) throw error;
+    return run.reportFailure(error, signal.aborted);
+  }
+}
+
+class GenerateRun {
+  readonly #client: ImageClient;
+  readonly #spec: GenerationSpec;
+  readonly #options: GenerateOptions;
+  readonly #io: CliIo;
+  readonly #clock: Clock;
+  readonly #images: ImageReceiver;
+  readonly #previews: PreviewFiles | undefined;
+  #hasAnswered = false;
+
+  constructor(client: ImageClient, spec: GenerationSpec, options: GenerateOptions, io: CliIo, clock: Clock) {
+    this.#client = client;
+    this.#spec = spec;
+    this.#options = options;
+    this.#io = io;
+    this.#clock = clock;
+    const { target, overwrite, previewDirectory } = options;
+    const { prompt, imageCount = 1 } = spec;
+    this.#images = new ImageReceiver({ target, prompt, imageCount, overwrite });
+    this.#previews = previewDirectory === undefined ? undefined : new PreviewFiles(previewDirectory, prompt);
+  }
+
+  async draw(signal: AbortSignal): Promise<GenerationResult> {
+    const { target, overwrite, serverName, json, quiet, timeoutMs } = this.#options;
+    if (!overwrite) await assertNotTaken(target, this.#spec.imageCount ?? 1);
+    await using images = this.#images;
+    using view = createProgressView({ serverName, io: this.#io, clock: this.#clock }, quiet || json);
+    const call = timeoutMs === undefined ? {} : { timeoutMs };
+    for await (const { event } of this.#client.generateWithProgress({ spec: this.#spec }, call, signal)) {
+      if (!event) continue;
+      this.#hasAnswered = true;
+      if (json) this.#writeJson(event);
+      view.show(event);
+      await this.#previews?.accept(event);
+      await images.accept(event);
+      if (event.event.case === "completed" && event.event.value.result) return event.event.value.result;
+    }
+    throw new DeliveryError("the service ended the job without a result");
+  }
+
+  report(result: GenerationResult): void {
+    const { json, quiet } = this.#options;
+    const files = this.#images.paths;
+    const previews = this.#previews?.paths;
+    if (json) {
+      const last = {
+        files,
+        ...(previews ? { previews } : {}),
+        result: toJsonValue(GenerationResultSchema, result),
+      };
+      this.#io.stdout.write(`${JSON.stringify(last)}\n`);
+      return;
+    }
+    for (const file of files) this.#io.stdout.write(`${file}\n`);
+    if (!quiet) writeLines(this.#io, [...summaryLines(result), ...this.#previewLines()]);
+  }
+
+  /** Says what went wrong; a failure after an abort is no failure but what was asked for. */
+  reportFailure(error: Error, isAborted: boolean): ExitCode {
+    const { json, serverName } = this.#options;
+    if (json) this.#io.stdout.write(`${JSON.stringify({ error: errorJson(error) })}\n`);
+    const lines = isAborted
+      ? ["cancelled; the service stops the work"]
+      : errorLines(error, { serverName, hasAnswered: this.#hasAnswered });
+    writeLines(this.#io, [...lines, ...this.#keptLines()]);
+    return isAborted ? ExitCode.cancelled : exitCodeOf(error);
+  }
+
+  #previewLines(): string[] {
+    const count = this.#previews?.paths.length ?? 0;
+    return count > 0 ? [`${count} previews in ${this.#options.previewDirectory}`] : [];
+  }
+
+  #keptLines(): string[] {
+    return this.#images.paths.map((path) => `finished before that: ${path}`);
+  }
+
+  #writeJson(event: JobEvent): void {
+    // A chunk is nothing but bytes, which are left out.
+    if (event.event.case !== "imageChunk") this.#io.stdout.write(jsonLine(JobEventSchema, event));
+  }
+}
+
+function isExplained(error: unknown): error is Error {
+  return (
+    error instanceof RpcError ||
+    error instanceof UsageError ||
+    error instanceof DeliveryError ||
+    isSystemError(error)
+  );
+}

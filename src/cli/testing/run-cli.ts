@@ -1,0 +1,35 @@
+import type { ExitCode } from "../exit-code.ts";
+import { generateCommand } from "../generate-command.ts";
+import { healthCommand } from "../health-command.ts";
+import { runProgram } from "../program.ts";
+import { type CapturedIo, captureIo } from "./capture-io.ts";
+
+/** What a command line came to. */
+export interface CliOutcome {
+  readonly exitCode: ExitCode;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** How to run a command line in a test. */
+export interface RunCliOptions {
+  readonly io?: CapturedIo;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs `comfyrpc` with `args` in this process. */
+export async function runCli(args: readonly string[], options: RunCliOptions = {}): Promise<CliOutcome> {
+  const { io = captureIo(), signal = new AbortController().signal } = options;
+  const exitCode = await runProgram(
+    args,
+    {
+      stdout: io.stdout,
+      stderr: io.stderr,
+      isTty: io.isTty,
+      columns: io.columns,
+      signal,
+    },
+    (context) => ({ version: "1.2.3", commands: [generateCommand(context), healthCommand(context)] }),
+  );
+  return { exitCode, out: io.out(), err: io.err() };
+}
