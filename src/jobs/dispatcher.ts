@@ -34,6 +34,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #watching: Promise<void>;
   #accepting = true;
   #downTimer: NodeJS.Timeout | undefined;
+  /** Whether the backend has been down for longer than jobs wait for it. */
+  #gaveUp = false;
   #placesTimer: NodeJS.Timeout | undefined;
   /** Moving average of how long a job takes at the backend. */
   #meanRunMs = 1_000;
@@ -165,6 +167,9 @@ export class Dispatcher implements AsyncDisposable {
     job.become("queued");
     this.#queue.unshift(job);
     this.#tellPlace(job, 0);
+    if (this.#gaveUp) {
+      this.#giveUpQueue();
+    }
   }
 
   /** Whether running the job again may help and cannot do the same work twice. */
@@ -192,11 +197,13 @@ export class Dispatcher implements AsyncDisposable {
     const { engine, logger } = this.#deps;
     try {
       for await (const health of engine.watchHealth(this.#disposed.signal)) {
-        clearTimeout(this.#downTimer);
         if (isUsable(health)) {
+          clearTimeout(this.#downTimer);
+          this.#downTimer = undefined;
+          this.#gaveUp = false;
           this.#pump();
         } else {
-          this.#downTimer = setTimeout(() => this.#giveUpQueue(health), this.#options.backendDownGraceMs);
+          this.#downTimer ??= setTimeout(() => this.#giveUpQueue(), this.#options.backendDownGraceMs);
         }
       }
     } catch (error) {
@@ -206,7 +213,9 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
-  #giveUpQueue(health: EngineHealth): void {
+  #giveUpQueue(): void {
+    this.#gaveUp = true;
+    const health = this.#deps.engine.health();
     for (const job of this.#queue.splice(0)) {
       job.fail(noBackend(health));
     }

@@ -258,6 +258,30 @@ describe("JobService", () => {
     owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
   });
 
+  it("does not keep a job that is lost when the backend has been down for too long", async () => {
+    const lost = Promise.withResolvers<void>();
+    const script: RunScript = async function* () {
+      yield { type: "started", cachedNodeIds: [] };
+      await lost.promise;
+      throw new ServiceError("NO_BACKEND", "gone");
+    };
+    const started = Promise.withResolvers<void>();
+    await using fixture = await open([script, runUntilStopped(started.resolve)], {
+      backendDownGraceMs: 20,
+      maxInFlight: 2,
+    });
+    const owner = new AbortController();
+    const job = await fixture.jobs.submit(spec, never);
+    await fixture.jobs.submit(spec, owner.signal);
+    const waiting = await fixture.jobs.submit(spec, never);
+    await started.promise;
+    fixture.engine.setState("down");
+    await waiting.ended;
+    lost.resolve();
+    expect((await outcome(job)).error).toMatchObject({ reason: "NO_BACKEND" });
+    owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
+  });
+
   it("ends every job with SHUTTING_DOWN when it is disposed of", async () => {
     const started = Promise.withResolvers<void>();
     const fixture = await open([runUntilStopped(started.resolve)], { maxInFlight: 1 });
