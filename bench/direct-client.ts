@@ -26,7 +26,8 @@ export async function openDirectClient(url: string): Promise<BenchCall & AsyncDi
     const id = randomUUID();
     const ended = Promise.withResolvers<void>();
     waiting.set(id, ended.resolve);
-    const body = JSON.stringify({ prompt: graph(seed, id), client_id: clientId, prompt_id: id });
+    const extra_data = { preview_method: "none" };
+    const body = JSON.stringify({ prompt: graph(seed, id), client_id: clientId, prompt_id: id, extra_data });
     const posted = await pool.request({ method: "POST", path: "/api/prompt", body });
     await posted.body.json();
     await ended.promise;

@@ -115,10 +115,11 @@ export class JobService implements AsyncDisposable {
     const { logger, clock } = this.#deps;
     const { prompt, negativePrompt, ...parameters } = job.generation;
     const texts = this.#options.logPrompts ? { prompt, negativePrompt } : {};
-    logger.info({ jobId: job.id, ...parameters, seed: `${job.generation.seed}`, ...texts }, "job accepted");
+    const request = { jobId: job.id, ...parameters, seed: `${parameters.seed}`, ...texts };
+    logger.debug(request, "job accepted");
     await job.ended;
     const facts = {
-      jobId: job.id,
+      ...request,
       state: job.state,
       attempts: job.attempts.length,
       totalMs: Math.round(clock.monotonicMs() - job.createdMs),

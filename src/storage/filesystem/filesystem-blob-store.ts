@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, rm, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServiceError } from "../../domain/errors.ts";
@@ -53,7 +53,13 @@ class FilesystemBlobStore implements BlobStore {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#path(id), { force: true });
+    try {
+      await unlink(this.#path(id));
+    } catch (error) {
+      if (!isMissing(error)) {
+        throw storeError("cannot remove an image", error);
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,6 +89,10 @@ async function copyInto(
     sizeBytes += piece.length;
   }
   return { sizeBytes, sha256: hash.digest("hex"), head: head.subarray(0, Math.min(sizeBytes, head.length)) };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function isFilesystemError(error: unknown): boolean {

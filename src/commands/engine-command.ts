@@ -1,0 +1,37 @@
+import { once } from "node:events";
+import { Command, Option } from "commander";
+import { ExitCode } from "../cli/exit-code.ts";
+import type { CliContext } from "../cli/io.ts";
+import { parseWholeNumber } from "../cli/option-values.ts";
+import { startDemoEngine } from "../engine/demo/demo-engine.ts";
+import { createLogger } from "../telemetry/logger.ts";
+
+/** `comfyrpc engine`: runs the built-in engine alone, for other programs that speak ComfyUI's protocol. */
+export function engineCommand(context: CliContext): Command {
+  const command = new Command("engine")
+    .summary("run the built-in engine alone")
+    .description(
+      "Runs the built-in engine: a server that speaks ComfyUI's protocol and draws pictures by rule. It is not a\n" +
+        "diffusion model; it is there to try and test programs that talk to ComfyUI.",
+    )
+    .addOption(new Option("--host <address>", "address to listen on").default("127.0.0.1"))
+    .addOption(
+      new Option("--port <number>", "port to listen on; 0 takes a free one")
+        .default(8188)
+        .argParser(parseWholeNumber),
+    )
+    .addOption(
+      new Option("--step-ms <ms>", "time for a sampling step").default(120).argParser(parseWholeNumber),
+    )
+    .action(async () => {
+      const { host, port, stepMs } = command.opts<{ host: string; port: number; stepMs: number }>();
+      const logger = createLogger({ level: "info" });
+      await using engine = await startDemoEngine({ host, port, stepMs, logger });
+      context.stdout.write(`${engine.url}\n`);
+      if (!context.signal.aborted) {
+        await once(context.signal, "abort");
+      }
+      context.setExitCode(ExitCode.ok);
+    });
+  return command;
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { generateCommand } from "./cli/generate-command.ts";
+import { healthCommand } from "./cli/health-command.ts";
+import { runProgram } from "./cli/program.ts";
+import { demoCommand } from "./commands/demo-command.ts";
+import { engineCommand } from "./commands/engine-command.ts";
+import { serveCommand } from "./commands/serve-command.ts";
+import { version } from "./version.ts";
+
+/** The process: arguments and environment in, signals, exit code out. The first signal asks to stop, the second kills. */
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (stopping.signal.aborted) {
+      process.exit(130);
+    }
+    stopping.abort(new Error(`stopped by ${signal}`));
+  });
+}
+
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    isTty: process.stderr.isTTY === true,
+    get columns() {
+      return process.stderr.columns ?? 80;
+    },
+    signal: stopping.signal,
+  },
+  (context) => ({
+    version,
+    commands: [
+      generateCommand(context),
+      healthCommand(context),
+      serveCommand(context, process.env),
+      engineCommand(context),
+      demoCommand(context, process.env),
+    ],
+  }),
+);
