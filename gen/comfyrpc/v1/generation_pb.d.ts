@@ -139,7 +139,7 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
 
   /**
    * Set, even if empty, to get preview images while sampling. Default: no previews. Only calls that
-   * stream events have them, and a backend older than ComfyUI 0.4 sends them only if it was started
+   * stream events have them, and a backend older than ComfyUI 0.5 sends them only if it was started
    * with previews on.
    *
    * @generated from field: comfyrpc.v1.PreviewOptions preview = 16;
