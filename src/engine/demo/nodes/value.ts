@@ -1,0 +1,70 @@
+import type { LoraUse, Pixels, Source } from "../picture/picture.ts";
+
+/** A diffusion model: which checkpoint it stands for, and the LoRAs on it. */
+export interface Model {
+  readonly kind: "MODEL";
+  readonly checkpoint: string;
+  readonly loras: readonly LoraUse[];
+}
+
+/** A text encoder. */
+export interface Clip {
+  readonly kind: "CLIP";
+  readonly loras: readonly LoraUse[];
+  /** −1: all layers of the text encoder are used. */
+  readonly layer: number;
+}
+
+/** What turns latent images into pictures. */
+export interface Vae {
+  readonly kind: "VAE";
+  /** Empty for a checkpoint's own. */
+  readonly name: string;
+}
+
+/** An encoded text. */
+export interface Conditioning {
+  readonly kind: "CONDITIONING";
+  readonly text: string;
+  readonly clip: Clip;
+}
+
+/** Latent images: a recipe rather than numbers. They become pixels when they are decoded. */
+export interface Latent {
+  readonly kind: "LATENT";
+  /** Size of the picture that it stands for, in pixels; multiples of 8. */
+  readonly width: number;
+  readonly height: number;
+  readonly batchSize: number;
+  readonly source: Source;
+  /** Noise that is left in it, 0 to 1. */
+  readonly noise: number;
+}
+
+/** Pictures. */
+export interface Image {
+  readonly kind: "IMAGE";
+  /** At least one; all of the same size. */
+  readonly images: readonly Pixels[];
+}
+
+/** Which parts of a picture are meant. */
+export interface Mask {
+  readonly kind: "MASK";
+  readonly width: number;
+  readonly height: number;
+  /** One byte a pixel; 255 marks what is to be repainted. */
+  readonly data: Uint8Array;
+}
+
+/** A sampling method that has been chosen by name. */
+export interface Sampler {
+  readonly kind: "SAMPLER";
+  readonly name: string;
+}
+
+/** What travels along the links of a graph. */
+export type Value = Model | Clip | Vae | Conditioning | Latent | Image | Mask | Sampler;
+
+/** The value of one kind. */
+export type ValueOf<Kind extends Value["kind"]> = Extract<Value, { readonly kind: Kind }>;

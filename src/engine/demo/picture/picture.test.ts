@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { drawNow, drawSource, type Recipe } from "./picture.ts";
+
+const recipe: Recipe = {
+  prompt: "a red fox in the snow",
+  negativePrompt: "",
+  seed: 42n,
+  index: 0,
+  steps: 20,
+  cfg: 7,
+  sampler: "euler",
+  scheduler: "normal",
+  checkpoint: "demo-sd15.safetensors",
+  loras: [],
+  clipLayer: -1,
+  denoise: 1,
+  under: undefined,
+};
+
+function draw(change: Partial<Recipe> = {}, vae = "", size = 64): Uint8Array {
+  const source = { kind: "painted", recipe: { ...recipe, ...change } } as const;
+  return drawNow(drawSource(source, 0, size, size, { noise: 0, vae })).data;
+}
+
+/** Mean difference of two pictures, in steps of 255. */
+function difference(a: Uint8Array, b: Uint8Array): number {
+  return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;
+}
+
+describe("a picture", () => {
+  it("is the same for the same recipe", () => {
+    expect(draw()).toEqual(draw());
+  });
+
+  it.each<[string, Partial<Recipe>]>([
+    ["prompt", { prompt: "a red fox in the desert" }],
+    ["unknown words of the prompt", { prompt: "a red fox in the snow, xyzzy" }],
+    ["negative prompt", { negativePrompt: "snow" }],
+    ["unknown words of the negative prompt", { negativePrompt: "xyzzy" }],
+    ["seed", { seed: 43n }],
+    ["upper half of the seed", { seed: 42n + (1n << 40n) }],
+    ["place in the batch", { index: 1 }],
+    ["number of steps", { steps: 8 }],
+    ["cfg", { cfg: 12 }],
+    ["sampler", { sampler: "dpmpp_2m" }],
+    ["scheduler", { scheduler: "karras" }],
+    ["checkpoint", { checkpoint: "demo-sdxl.safetensors" }],
+    ["clip layer", { clipLayer: -2 }],
+    ["watercolour LoRA", { loras: [{ name: "demo-watercolor.safetensors", strength: 1 }] }],
+    ["neon LoRA", { loras: [{ name: "demo-neon.safetensors", strength: 0.8 }] }],
+  ])("changes visibly with the %s", (_, change) => {
+    expect(difference(draw(change), draw())).toBeGreaterThan(0.5);
+  });
+
+  it("changes visibly with the VAE", () => {
+    expect(difference(draw({}, "demo-vae.safetensors"), draw())).toBeGreaterThan(0.5);
+  });
+
+  it("changes with the strength of a LoRA", () => {
+    const of = (strength: number) => draw({ loras: [{ name: "demo-watercolor.safetensors", strength }] });
+    expect(difference(of(0.5), of(1))).toBeGreaterThan(0.5);
+  });
+
+  it("shows the same scene at every size", () => {
+    const small = draw({}, "", 64);
+    const large = draw({}, "", 128);
+    const halved = small.map((_, i) => {
+      const [x, y, channel] = [Math.floor(i / 3) % 64, Math.floor(i / 192), i % 3];
+      return large[(y * 2 * 128 + x * 2) * 3 + channel] ?? 0;
+    });
+    expect(difference(small, halved)).toBeLessThan(8);
+  });
+
+  it("keeps more of what was there before, the less is denoised", () => {
+    const grey = { width: 8, height: 8, data: new Uint8Array(192).fill(128) };
+    const under = { kind: "pixels", images: [grey] } as const;
+    const before = new Uint8Array(64 * 64 * 3).fill(128);
+    const [little, much] = [0.2, 0.8].map((denoise) => difference(draw({ denoise, under }), before));
+    expect(little).toBeLessThan(much ?? 0);
+    expect(difference(draw({ denoise: 1, under }), draw())).toBe(0);
+  });
+
+  it.each([
+    "a red fox in the snow",
+    "a wolf and aurora over a snowy forest at night",
+    "sailboat on the sea at sunset, birds",
+    "cyberpunk city in the rain",
+    "galaxy with a planet",
+    "desert, hot air balloon",
+    "volcano erupting",
+    "meadow of poppies in spring",
+    "black cat, autumn forest, fog",
+    "",
+    "狐 🦊 (weight:1.3), <lora:x:1>",
+  ])("can be drawn of %j in any shape", (prompt) => {
+    const source = { kind: "painted", recipe: { ...recipe, prompt } } as const;
+    for (const [width, height] of [
+      [16, 16],
+      [8, 200],
+      [333, 40],
+    ] as const) {
+      const { data } = drawNow(drawSource(source, 0, width, height, { noise: 0, vae: "" }));
+      expect(new Set(data).size).toBeGreaterThan(8);
+    }
+  });
+});
