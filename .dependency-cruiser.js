@@ -54,7 +54,7 @@ export default {
       name: "gen-is-for-the-edges",
       comment: "only the server and the command line know protobuf",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(server|cli)/|\\.test\\.ts$" },
+      from: { path: "^src/", pathNot: "^src/(server|cli)/|^src/app\\.ts$|\\.test\\.ts$" },
       to: { path: "^gen/" },
     },
     {

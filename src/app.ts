@@ -95,7 +95,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       }),
       createReflection(await readFile(descriptorSetFile), draining.signal),
     ]),
-    interceptors: [mapErrors(logger), logCalls(logger, systemClock), validateRequests()],
+    interceptors: [logCalls(logger, systemClock), mapErrors(logger), validateRequests()],
     shutdownSignal: shutdown.signal,
     readiness: () => readinessOf(engine, draining.signal),
     logger,

@@ -1,0 +1,43 @@
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { ServiceError } from "../domain/errors.ts";
+
+/**
+ * A signal that is aborted when the call of `context` is over, with a reason that says why as one of our errors: its
+ * deadline passed, the server shuts down, or the caller went away or cancelled. It is aborted after a normal end too,
+ * as the signal of the RPC library is.
+ */
+export function callSignal(context: HandlerContext): AbortSignal {
+  const controller = new AbortController();
+  const end = () => controller.abort(whyCallEnded(context));
+  if (context.signal.aborted) {
+    end();
+  } else {
+    context.signal.addEventListener("abort", end, { once: true });
+  }
+  return controller.signal;
+}
+
+/** The reason of the library's signal differs between protocols and by who was first, so it is not relied on. */
+function whyCallEnded(context: HandlerContext): ServiceError {
+  const remainingMs = context.timeoutMs();
+  if (remainingMs !== undefined && remainingMs <= 0) {
+    return new ServiceError(
+      "JOB_TIMEOUT",
+      "the deadline of the call passed; the work on the backend is being stopped",
+    );
+  }
+  const { reason } = context.signal;
+  if (reason instanceof ConnectError && reason.code === Code.Unavailable) {
+    return new ServiceError(
+      "SHUTTING_DOWN",
+      "the server is shutting down; try again elsewhere or in a moment",
+      {
+        retryAfterMs: 1_000,
+      },
+    );
+  }
+  return new ServiceError(
+    "CANCELLED_BY_CALLER",
+    "the call was cancelled; the work on the backend is being stopped",
+  );
+}
