@@ -60,10 +60,10 @@ export interface Engine extends AsyncDisposable {
   freeMemory(signal: AbortSignal): Promise<void>;
 
   /**
-   * Drops the backend's record of an ended prompt, whose graph would otherwise be kept in its memory. Of use only after
-   * its outputs have been fetched; failing does no harm and is logged.
+   * Has the backend drop its record of an ended prompt soon, whose graph would otherwise stay in its memory. Of use only
+   * after its outputs have been fetched. Never waits and never fails: a record that stays does no harm, and is logged.
    */
-  forget(promptId: string, signal: AbortSignal): Promise<void>;
+  forget(promptId: string): void;
 }
 
 /** Whether a backend can run prompts, as in `BackendState` of the public API. */

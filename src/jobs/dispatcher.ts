@@ -27,7 +27,6 @@ export class Dispatcher implements AsyncDisposable {
   readonly #deps: RunDependencies;
   readonly #queue: Job[] = [];
   readonly #running = new Set<Job>();
-  readonly #afterwork = new Set<Promise<void>>();
   /** Jobs for which memory was freed already. */
   readonly #freedMemoryFor = new WeakSet<Job>();
   readonly #disposed = new AbortController();
@@ -105,7 +104,6 @@ export class Dispatcher implements AsyncDisposable {
       job.stop(shuttingDown());
     }
     await Promise.all(jobs.map(({ ended }) => ended));
-    await Promise.all(this.#afterwork);
     await this.#watching;
     clearTimeout(this.#downTimer);
     clearTimeout(this.#placesTimer);
@@ -136,7 +134,7 @@ export class Dispatcher implements AsyncDisposable {
     }
     this.#running.delete(job);
     if (job.state === "succeeded") {
-      this.#after(this.#deps.engine.forget(attempt.promptId, this.#disposed.signal));
+      this.#deps.engine.forget(attempt.promptId);
     }
     this.#pump();
   }
@@ -237,13 +235,6 @@ export class Dispatcher implements AsyncDisposable {
         this.#tellPlace(job, place);
       }
     }, 200);
-  }
-
-  #after(work: Promise<void>): void {
-    const logged = work
-      .catch((error: unknown) => this.#deps.logger.debug({ err: error }, "left a record at the backend"))
-      .finally(() => this.#afterwork.delete(logged));
-    this.#afterwork.add(logged);
   }
 }
 

@@ -5,7 +5,11 @@ import {
   createConnectRouter,
   type Interceptor,
 } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type {
+  UniversalHandler,
+  UniversalServerRequest,
+  UniversalServerResponse,
+} from "@connectrpc/connect/protocol";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -15,6 +19,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { answerJson } from "./answer.ts";
 import { createCorsPolicy } from "./cors.ts";
 import { dropEndlessDeadline } from "./deadline.ts";
+import { withPlainStatusMessage } from "./grpc-message.ts";
 import { inPieces } from "./in-pieces.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./listener/http-handler.ts";
 import { answerProbe, type Readiness } from "./probes.ts";
@@ -99,14 +104,17 @@ async function call(
     // An early answer must not destroy what is left of the request, or the client does not get to read it.
     const body = req.iterator({ destroyOnReturn: false });
     const response = await method({ ...request, body });
-    await universalResponseToNodeResponse(
-      response.body ? { ...response, body: inPieces(response.body) } : response,
-      res,
-    );
+    await universalResponseToNodeResponse(response.body ? shaped(response, response.body) : response, res);
   } catch (error) {
     // Errors of the method were sent to the client. This one came up while sending, nearly always since the client left.
     const level = ConnectError.from(error).code === Code.Aborted ? "debug" : "warn";
     logger[level]({ requestId, method: method.method.name, err: error }, "answer not sent to its end");
     res.destroy();
   }
+}
+
+function shaped(response: UniversalServerResponse, body: AsyncIterable<Uint8Array>): UniversalServerResponse {
+  const { trailer } = response;
+  const pieces = inPieces(body);
+  return { ...response, body: trailer === undefined ? pieces : withPlainStatusMessage(pieces, trailer) };
 }

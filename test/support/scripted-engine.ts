@@ -79,7 +79,7 @@ export class ScriptedEngine implements Engine {
     this.memoryFreedCount++;
   }
 
-  async forget(promptId: string): Promise<void> {
+  forget(promptId: string): void {
     this.forgotten.push(promptId);
   }
 

@@ -1,0 +1,116 @@
+import { ServiceError } from "../../domain/errors.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { Catalog, PixelSize } from "../engine.ts";
+import { type ComfyUiClient, NoAnswerError } from "./client.ts";
+import { asArray, asObject, asString, asStrings } from "./json-shape.ts";
+import { SingleFlight } from "./single-flight.ts";
+
+export interface CatalogDependencies {
+  readonly client: ComfyUiClient;
+  readonly logger: Logger;
+  /** Aborted when nothing may be waited for any more. */
+  readonly lifetime: AbortSignal;
+}
+
+/** Checkpoints whose size is remembered, at most. */
+const maxRememberedSizes = 1_000;
+
+/** Reads what a backend has, by what it says of the inputs of its node classes. */
+export class CatalogReader {
+  readonly #deps: CatalogDependencies;
+  readonly #catalogFlight = new SingleFlight<"catalog", Catalog>();
+  readonly #sizeFlight = new SingleFlight<string, PixelSize | undefined>();
+  readonly #sizes = new Map<string, PixelSize | undefined>();
+  #remembered: { readonly catalog: Catalog; readonly readMs: number } | undefined;
+
+  constructor(deps: CatalogDependencies) {
+    this.#deps = deps;
+  }
+
+  /** As {@link Engine.catalog} of engine.ts. */
+  async catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
+    const remembered = this.#remembered;
+    if (remembered !== undefined && performance.now() - remembered.readMs < maxAgeMs) {
+      return remembered.catalog;
+    }
+    try {
+      return await this.#catalogFlight.run("catalog", () => this.#readCatalog(), signal);
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) {
+        throw error;
+      }
+      if (remembered === undefined) {
+        throw new ServiceError(
+          "NO_BACKEND",
+          "the backend cannot be reached; try again later",
+          {},
+          { cause: error },
+        );
+      }
+      this.#deps.logger.warn({ err: error }, "serving an old catalog");
+      return remembered.catalog;
+    }
+  }
+
+  /** As {@link Engine.nativeSize} of engine.ts. */
+  async nativeSize(checkpoint: string, signal: AbortSignal): Promise<PixelSize | undefined> {
+    if (this.#sizes.has(checkpoint)) {
+      return this.#sizes.get(checkpoint);
+    }
+    try {
+      return await this.#sizeFlight.run(checkpoint, () => this.#readSize(checkpoint), signal);
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) {
+        throw error;
+      }
+      this.#deps.logger.debug({ err: error }, "size of a checkpoint not known");
+      return undefined;
+    }
+  }
+
+  async #readCatalog(): Promise<Catalog> {
+    const { client, lifetime } = this.#deps;
+    const [checkpoint, lora, vae, sampler] = await Promise.all(
+      ["CheckpointLoaderSimple", "LoraLoader", "VAELoader", "KSampler"].map((classType) =>
+        client.nodeClass(classType, lifetime),
+      ),
+    );
+    const catalog: Catalog = {
+      checkpoints: optionsOf(checkpoint, "ckpt_name"),
+      loras: optionsOf(lora, "lora_name"),
+      vaes: optionsOf(vae, "vae_name"),
+      samplers: optionsOf(sampler, "sampler_name"),
+      schedulers: optionsOf(sampler, "scheduler"),
+    };
+    this.#remembered = { catalog, readMs: performance.now() };
+    return catalog;
+  }
+
+  async #readSize(checkpoint: string): Promise<PixelSize | undefined> {
+    const { client, lifetime } = this.#deps;
+    const metadata = asObject(await client.modelMetadata("checkpoints", checkpoint, lifetime));
+    const size = parseSize(asString(metadata["modelspec.resolution"]) ?? "");
+    if (this.#sizes.size < maxRememberedSizes) {
+      this.#sizes.set(checkpoint, size);
+    }
+    return size;
+  }
+}
+
+/**
+ * The choices for an input of a node class. They stand in place of the input's type on older servers, and under
+ * `options` beside the type `COMBO` on newer ones. A class or an input that is missing has none.
+ */
+function optionsOf(nodeClass: unknown, inputName: string): readonly string[] {
+  const { required, optional } = asObject(asObject(nodeClass).input);
+  const [type, facts] = asArray(asObject(required)[inputName] ?? asObject(optional)[inputName]);
+  return Array.isArray(type) ? asStrings(type) : asStrings(asObject(facts).options);
+}
+
+/** `1024x1024`: width, then height. */
+function parseSize(text: string): PixelSize | undefined {
+  const [, width, height] = /^(\d{2,5})x(\d{2,5})$/.exec(text) ?? [];
+  return width === undefined || height === undefined
+    ? undefined
+    : { widthPx: Number(width), heightPx: Number(height) };
+}

@@ -1,0 +1,228 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { ServiceError } from "../../domain/errors.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type {
+  Catalog,
+  Engine,
+  EngineHealth,
+  OutputFile,
+  OutputStream,
+  PixelSize,
+  RunEvent,
+  RunRequest,
+} from "../engine.ts";
+import { type CancelRoutes, cancelPrompt } from "./cancel.ts";
+import { CatalogReader } from "./catalog.ts";
+import { type ComfyUiClient, createComfyUiClient, NoAnswerError, type SystemInfo } from "./client.ts";
+import { HealthMonitor } from "./health.ts";
+import { PromptFinder } from "./look-up.ts";
+import { type ComfyUiEngineOptions, resolveOptions, type Settings } from "./options.ts";
+import { openOutput } from "./output-stream.ts";
+import { PromptRun, type PromptRunDependencies } from "./prompt-run.ts";
+import { RecordSweeper } from "./record-sweeper.ts";
+import { ComfyUiSocket } from "./socket.ts";
+import { isAtLeast } from "./version.ts";
+
+export interface ComfyUiEngineDependencies {
+  readonly logger: Logger;
+  /** A number from 0 up to, not including, 1. Spreads reconnections in time. */
+  readonly random: () => number;
+}
+
+/**
+ * Makes an engine of one ComfyUI server. Returns at once and connects in the background: the server may be down, and
+ * come later. Disposing of it cancels the prompts that are under way, as aborting their signals would, waits for proof
+ * for at most five seconds (or `cancelTimeoutMs`, if that is shorter), and closes every connection.
+ *
+ * @throws TypeError if `options.baseUrl` is not an `http:` or `https:` address
+ */
+export function createComfyUiEngine(options: ComfyUiEngineOptions, deps: ComfyUiEngineDependencies): Engine {
+  return new ComfyUiEngine(resolveOptions(options), deps);
+}
+
+/** Longest time that disposing waits for prompts to be cancelled. */
+const disposeTimeoutMs = 5_000;
+/** Longest time to cancel one prompt that was left behind, before the next check of the backend tries again. */
+const sweepTimeoutMs = 2_000;
+/** So many prompts that may be left behind on the server are remembered, to be cancelled when it is back. */
+const maxAbandoned = 1_000;
+
+class ComfyUiEngine implements Engine {
+  readonly name: string;
+  readonly #settings: Settings;
+  readonly #logger: Logger;
+  readonly #client: ComfyUiClient;
+  readonly #finder: PromptFinder;
+  readonly #cancelRoutes: CancelRoutes = { hasJobsRoute: undefined, interruptReadsId: false };
+  readonly #catalog: CatalogReader;
+  readonly #socket: ComfyUiSocket;
+  readonly #health: HealthMonitor;
+  readonly #sweeper: RecordSweeper;
+  readonly #running = new Set<PromptRun>();
+  readonly #abandoned = new Set<string>();
+  #sweeping: Promise<void> | undefined;
+  readonly #runDependencies: PromptRunDependencies;
+  #closing = false;
+  /** Aborted last: nothing is waited for any more. */
+  readonly #lifetime = new AbortController();
+
+  constructor(settings: Settings, { logger, random }: ComfyUiEngineDependencies) {
+    this.name = settings.name;
+    this.#settings = settings;
+    this.#logger = logger.child({ backend: settings.name });
+    this.#client = createComfyUiClient(settings);
+    this.#finder = new PromptFinder(this.#client);
+    this.#sweeper = new RecordSweeper({ client: this.#client, logger: this.#logger, delayMs: 1_000 });
+    const lifetime = this.#lifetime.signal;
+    this.#catalog = new CatalogReader({ client: this.#client, logger: this.#logger, lifetime });
+    this.#socket = new ComfyUiSocket(settings, {
+      logger: this.#logger,
+      random,
+      onQueueDepth: (queueRemaining) => this.#health.onQueueDepth(queueRemaining),
+      onChange: () => this.#health.onSocketChange(),
+    });
+    this.#health = new HealthMonitor({
+      client: this.#client,
+      settings,
+      logger: this.#logger,
+      socket: this.#socket,
+      onReachable: () => {
+        this.#socket.retry();
+        this.#sweepAbandoned();
+      },
+      onServerKnown: (info) => this.#onServerKnown(info),
+    });
+    this.#runDependencies = {
+      client: this.#client,
+      finder: this.#finder,
+      cancelRoutes: this.#cancelRoutes,
+      socket: this.#socket,
+      settings,
+      logger: this.#logger,
+      lifetime,
+      running: this.#running,
+      onSign: () => this.#health.onSign(),
+      onReachChange: () => this.#health.check(),
+      onStalled: () => this.#health.onStalled(),
+      onAbandoned: (promptId) => this.#abandon(promptId),
+    };
+    this.#health.check();
+  }
+
+  health(): EngineHealth {
+    return this.#health.current;
+  }
+
+  watchHealth(signal: AbortSignal): AsyncIterable<EngineHealth> {
+    return this.#health.watch(signal);
+  }
+
+  catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
+    return this.#catalog.catalog(maxAgeMs, signal);
+  }
+
+  nativeSize(checkpoint: string, signal: AbortSignal): Promise<PixelSize | undefined> {
+    return this.#catalog.nativeSize(checkpoint, signal);
+  }
+
+  run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunEvent> {
+    const run = new PromptRun(request, this.#runDependencies);
+    if (this.#closing) {
+      run.stop();
+    }
+    return run.events(signal);
+  }
+
+  openOutput(file: OutputFile, signal: AbortSignal): Promise<OutputStream> {
+    const deps = {
+      client: this.#client,
+      logger: this.#logger,
+      silenceMs: this.#settings.requestTimeoutMs,
+    };
+    return openOutput(file, deps, signal);
+  }
+
+  async freeMemory(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#client.free(signal);
+    } catch (error) {
+      throw error instanceof NoAnswerError
+        ? new ServiceError(
+            "NO_BACKEND",
+            "the backend cannot be reached; try again later",
+            {},
+            { cause: error },
+          )
+        : error;
+    }
+  }
+
+  forget(promptId: string): void {
+    this.#sweeper.add(promptId);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    const giveUp = setTimeout(() => {
+      this.#lifetime.abort();
+      void this.#client[Symbol.asyncDispose](); // what is still asked fails now
+    }, disposeTimeoutMs);
+    await Promise.all([...this.#running].map(stopAndWait));
+    clearTimeout(giveUp);
+    this.#lifetime.abort();
+    await this.#sweeping;
+    await this.#sweeper[Symbol.asyncDispose]();
+    await this.#health[Symbol.asyncDispose]();
+    await this.#socket[Symbol.asyncDispose]();
+    await this.#client[Symbol.asyncDispose]();
+  }
+
+  #onServerKnown({ version }: SystemInfo): void {
+    this.#finder.reset();
+    this.#cancelRoutes.hasJobsRoute = undefined;
+    this.#cancelRoutes.interruptReadsId = isAtLeast(version, "0.3.57");
+  }
+
+  #abandon(promptId: string): void {
+    if (this.#abandoned.size < maxAbandoned) {
+      this.#abandoned.add(promptId);
+    }
+  }
+
+  /** Once the server is back, nobody wants what was left behind there: it would cost GPU time for nothing. */
+  #sweepAbandoned(): void {
+    if (this.#abandoned.size > 0) {
+      this.#sweeping ??= this.#cancelAbandoned().finally(() => {
+        this.#sweeping = undefined;
+      });
+    }
+  }
+
+  async #cancelAbandoned(): Promise<void> {
+    const lifetime = this.#lifetime.signal;
+    for (const promptId of [...this.#abandoned]) {
+      const outcome = await cancelPrompt(
+        promptId,
+        {
+          client: this.#client,
+          finder: this.#finder,
+          routes: this.#cancelRoutes,
+          logger: this.#logger,
+          timeoutMs: sweepTimeoutMs,
+          hasEnded: () => lifetime.aborted,
+          wait: (timeoutMs) => pause(timeoutMs),
+        },
+        lifetime,
+      );
+      if (outcome.state === "unproven") {
+        return; // the next check of the backend tries again
+      }
+      this.#abandoned.delete(promptId);
+    }
+  }
+}
+
+async function stopAndWait(run: PromptRun): Promise<void> {
+  run.stop();
+  await run.ended;
+}
