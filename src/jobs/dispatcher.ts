@@ -26,7 +26,10 @@ export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #deps: RunDependencies;
   readonly #queue: Job[] = [];
+  /** Jobs given to the engine that have not ended. */
   readonly #running = new Set<Job>();
+  /** Those of them whose prompt is at the engine; of the others only the images are still to be fetched. */
+  readonly #atEngine = new Set<Job>();
   /** Jobs for which memory was freed already. */
   readonly #freedMemoryFor = new WeakSet<Job>();
   readonly #disposed = new AbortController();
@@ -110,12 +113,13 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   #pump(): void {
-    while (this.#running.size < this.#options.maxInFlight && isUsable(this.#deps.engine.health())) {
+    while (this.#hasFreeSlot() && isUsable(this.#deps.engine.health())) {
       const job = this.#queue.shift();
       if (job === undefined) {
         return;
       }
       this.#running.add(job);
+      this.#atEngine.add(job);
       void this.#run(job);
       this.#tellPlacesSoon();
     }
@@ -127,7 +131,7 @@ export class Dispatcher implements AsyncDisposable {
     job.become("running");
     const startMs = this.#deps.clock.monotonicMs();
     try {
-      await runAttempt(job, attempt, this.#deps);
+      await runAttempt(job, attempt, this.#deps, () => this.#freeSlot(job));
       this.#meanRunMs = 0.8 * this.#meanRunMs + 0.2 * (this.#deps.clock.monotonicMs() - startMs);
     } catch (error) {
       await this.#settle(job, error);
@@ -136,6 +140,17 @@ export class Dispatcher implements AsyncDisposable {
     if (job.state === "succeeded") {
       this.#deps.engine.forget(attempt.promptId);
     }
+    this.#freeSlot(job);
+  }
+
+  #hasFreeSlot(): boolean {
+    const delivering = this.#running.size - this.#atEngine.size;
+    return this.#atEngine.size < this.#options.maxInFlight && delivering < maxDelivering;
+  }
+
+  /** The engine never waits for images to be fetched: the next job is given to it meanwhile. */
+  #freeSlot(job: Job): void {
+    this.#atEngine.delete(job);
     this.#pump();
   }
 
@@ -222,7 +237,7 @@ export class Dispatcher implements AsyncDisposable {
   #tellPlace(job: Job, place: number): void {
     job.log.append({
       type: "queued",
-      jobsAhead: this.#running.size + place,
+      jobsAhead: this.#atEngine.size + place,
       attempt: job.attempts.length + 1,
     });
   }
@@ -237,6 +252,9 @@ export class Dispatcher implements AsyncDisposable {
     }, 200);
   }
 }
+
+/** Jobs whose images may be under way at once: a slow way from the engine must not pile them up here. */
+const maxDelivering = 16;
 
 /** The prompt is known not to run, so that running the job again does no work twice. */
 const lossReasons = ["NO_BACKEND", "PROMPT_LOST", "PROMPT_INTERRUPTED"] as const;

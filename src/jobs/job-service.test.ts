@@ -212,8 +212,10 @@ describe("JobService", () => {
     const script: RunScript = async function* (request) {
       order.push(`${request.graph[6]?.inputs.text}`);
       most = Math.max(most, ++atOnce);
-      yield* succeed(request);
-      atOnce--;
+      for await (const event of succeed(request)) {
+        atOnce -= event.type === "finished" ? 1 : 0;
+        yield event;
+      }
     };
     await using fixture = await open(Array(8).fill(script));
     const jobs = [];
@@ -223,6 +225,22 @@ describe("JobService", () => {
     await Promise.all(jobs.map(({ ended }) => ended));
     expect(order).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
     expect(most).toBeLessThanOrEqual(2);
+  });
+
+  it("gives the next job to the engine while the images of the last one are still being fetched", async () => {
+    const [fetched, secondRuns] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const second: RunScript = async function* (request) {
+      secondRuns.resolve();
+      yield* succeed(request);
+    };
+    await using fixture = await open([succeed, second], { maxInFlight: 1 });
+    fixture.engine.outputsReady = fetched.promise;
+    const jobs = [await fixture.jobs.submit(spec, never), await fixture.jobs.submit(spec, never)];
+    await secondRuns.promise;
+    expect(jobs.map(({ state }) => state)).toEqual(["running", "running"]);
+    fetched.resolve();
+    await Promise.all(jobs.map(({ ended }) => ended));
+    expect(jobs.map(({ state }) => state)).toEqual(["succeeded", "succeeded"]);
   });
 
   it("refuses jobs beyond the bound of its queue and says when to come again", async () => {

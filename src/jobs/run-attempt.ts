@@ -22,14 +22,22 @@ export interface RunDependencies {
   readonly maxRunMs: number;
 }
 
+/** Told when the engine is done with the prompt, while its images are still to be fetched. */
+export type OnEngineFree = () => void;
+
 /**
  * Runs one attempt of `job` to its end: the graph on the engine, then the images from there to the blob store. On
  * success the job has succeeded; stopping the job cancels the prompt on the engine first.
  *
  * @throws what `Engine.run` and `Engine.openOutput` throw; the reason of `job.stopSignal` if that was aborted
  */
-export async function runAttempt(job: Job, attempt: Attempt, deps: RunDependencies): Promise<void> {
-  const run = new AttemptRun(job, attempt, deps);
+export async function runAttempt(
+  job: Job,
+  attempt: Attempt,
+  deps: RunDependencies,
+  onEngineFree: OnEngineFree,
+): Promise<void> {
+  const run = new AttemptRun(job, attempt, deps, onEngineFree);
   try {
     await run.toEnd();
   } catch (error) {
@@ -43,6 +51,7 @@ class AttemptRun {
   readonly #job: Job;
   readonly #attempt: Attempt;
   readonly #deps: RunDependencies;
+  readonly #onEngineFree: OnEngineFree;
   readonly #submittedMs: number;
   readonly #images = new Map<number, Promise<ImageInfo>>();
   readonly #previews: PreviewPipe | undefined;
@@ -50,10 +59,11 @@ class AttemptRun {
   #startedMs: number | undefined;
   #lastStep = 0;
 
-  constructor(job: Job, attempt: Attempt, deps: RunDependencies) {
+  constructor(job: Job, attempt: Attempt, deps: RunDependencies, onEngineFree: OnEngineFree) {
     this.#job = job;
     this.#attempt = attempt;
     this.#deps = deps;
+    this.#onEngineFree = onEngineFree;
     this.#submittedMs = deps.clock.monotonicMs();
     this.#previews = job.generation.preview && this.#openPreviews(job.generation.preview);
   }
@@ -72,6 +82,7 @@ class AttemptRun {
           timer = setTimeout(() => this.#job.stop(ranTooLong(maxRunMs)), maxRunMs);
         }
         if (event.type === "finished") {
+          this.#onEngineFree();
           await this.#deliver(event.outputs, clock.monotonicMs());
         } else {
           this.#report(event);

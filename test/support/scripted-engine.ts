@@ -23,6 +23,8 @@ export class ScriptedEngine implements Engine {
   readonly requests: RunRequest[] = [];
   readonly forgotten: string[] = [];
   memoryFreedCount = 0;
+  /** Outputs are there when this has resolved. */
+  outputsReady: Promise<void> = Promise.resolve();
   readonly #scripts: RunScript[];
   readonly #changes = new EventTarget();
   #state: EngineState = "up";
@@ -72,6 +74,7 @@ export class ScriptedEngine implements Engine {
   }
 
   async openOutput(_file: OutputFile, _signal: AbortSignal): Promise<OutputStream> {
+    await this.outputsReady;
     return { mediaType: "image/png", sizeBytes: onePixelPng.length, body: piece(onePixelPng) };
   }
 
