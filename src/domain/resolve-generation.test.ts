@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ServiceError } from "./errors.ts";
 import type { GenerationSpec } from "./generation.ts";
-import { chooseModel, type KnownNames, type ResolveInputs, resolveGeneration } from "./resolve-generation.ts";
+import { findModel, type KnownNames, type ResolveInputs, resolveGeneration } from "./resolve-generation.ts";
 
 const names: KnownNames = {
   checkpoints: ["sd15.safetensors", "sdxl\\base.safetensors"],
@@ -45,33 +45,20 @@ function failure(work: () => unknown): ServiceError {
   throw new Error("nothing was thrown");
 }
 
-describe("chooseModel", () => {
+describe("findModel", () => {
   it("takes the one that is asked for, else the configured one, else the first that the backend lists", () => {
-    expect(chooseModel(spec({ model: "sd15.safetensors" }), names, "sdxl/base.safetensors")).toBe(
+    expect(findModel(spec({ model: "sd15.safetensors" }), names, "sdxl/base.safetensors")).toBe(
       "sd15.safetensors",
     );
-    expect(chooseModel(spec(), names, "sdxl/base.safetensors")).toBe("sdxl\\base.safetensors");
-    expect(chooseModel(spec(), names, "")).toBe("sd15.safetensors");
-  });
-
-  it("names the nearest models for an unknown one", () => {
-    const error = failure(() => chooseModel(spec({ model: "sd-15" }), names, ""));
-    expect(error.reason).toBe("MODEL_NOT_FOUND");
-    expect(error.details.violations?.[0]?.field).toBe("spec.model");
-    expect(error.details.metadata?.nearest?.split(",")[0]).toBe("sd15.safetensors");
-    expect(error.message).toContain("sd15.safetensors");
-  });
-
-  it("says so when the backend lists no model at all", () => {
-    expect(failure(() => chooseModel(spec(), { ...names, checkpoints: [] }, "")).reason).toBe(
-      "MODEL_NOT_FOUND",
-    );
+    expect(findModel(spec(), names, "sdxl/base.safetensors")).toBe("sdxl\\base.safetensors");
+    expect(findModel(spec(), names, "")).toBe("sd15.safetensors");
+    expect(findModel(spec({ model: "none" }), names, "")).toBeUndefined();
   });
 });
 
 describe("resolveGeneration", () => {
   it("fills in the documented defaults", () => {
-    expect(resolveGeneration(spec(), "sd15.safetensors", inputs)).toEqual({
+    expect(resolveGeneration(spec(), inputs)).toEqual({
       prompt: "a red fox",
       negativePrompt: "",
       model: "sd15.safetensors",
@@ -91,7 +78,7 @@ describe("resolveGeneration", () => {
 
   it("uses the native size of the model for the sides that are not given", () => {
     const native = { ...inputs, nativeSize: { widthPx: 1024, heightPx: 768 } };
-    expect(resolveGeneration(spec({ widthPx: 640 }), "m", native)).toMatchObject({
+    expect(resolveGeneration(spec({ widthPx: 640 }), native)).toMatchObject({
       widthPx: 640,
       heightPx: 768,
     });
@@ -105,7 +92,7 @@ describe("resolveGeneration", () => {
     ["dpm_plus_plus_sde", "dpmpp_sde"],
     ["dpmpp_2s_a", "dpmpp_2s_ancestral"],
   ])("understands the sampler alias %s as %s", (alias, sampler) => {
-    expect(resolveGeneration(spec({ sampler: alias }), "m", inputs).sampler).toBe(sampler);
+    expect(resolveGeneration(spec({ sampler: alias }), inputs).sampler).toBe(sampler);
   });
 
   it("gives a LoRA the same strength on both sides unless told otherwise", () => {
@@ -113,7 +100,7 @@ describe("resolveGeneration", () => {
       { name: "watercolor.safetensors", modelStrength: 0.5 },
       { name: "watercolor.safetensors", clipStrength: 0 },
     ];
-    expect(resolveGeneration(spec({ loras }), "m", inputs).loras).toEqual([
+    expect(resolveGeneration(spec({ loras }), inputs).loras).toEqual([
       { name: "watercolor.safetensors", modelStrength: 0.5, clipStrength: 0.5 },
       { name: "watercolor.safetensors", modelStrength: 1, clipStrength: 0 },
     ]);
@@ -121,6 +108,7 @@ describe("resolveGeneration", () => {
 
   it("reports every problem at once, under the reason of the first", () => {
     const bad = spec({
+      model: "none",
       sampler: "eular",
       scheduler: "none",
       vae: "v",
@@ -129,10 +117,10 @@ describe("resolveGeneration", () => {
       imageCount: 4,
     });
     const limits = { maxPixels: 1_000, maxSteps: 10, maxImageCount: 2 };
-    const error = failure(() => resolveGeneration(bad, "m", { ...inputs, limits }));
-    expect(error.reason).toBe("SAMPLER_NOT_FOUND");
-    expect(error.details.metadata?.nearest).toContain("euler");
+    const error = failure(() => resolveGeneration(bad, { ...inputs, limits }));
+    expect(error.reason).toBe("MODEL_NOT_FOUND");
     expect(error.details.violations?.map(({ field }) => field)).toEqual([
+      "spec.model",
       "spec.sampler",
       "spec.scheduler",
       "spec.loras[0].name",
@@ -143,14 +131,30 @@ describe("resolveGeneration", () => {
     ]);
   });
 
+  it("names the nearest models for an unknown one", () => {
+    const error = failure(() => resolveGeneration(spec({ model: "sd-15" }), inputs));
+    expect(error.reason).toBe("MODEL_NOT_FOUND");
+    expect(error.details.violations?.[0]?.field).toBe("spec.model");
+    expect(error.details.metadata?.nearest?.split(",")[0]).toBe("sd15.safetensors");
+    expect(error.message).toContain("sd15.safetensors");
+  });
+
+  it("says so when the backend lists no model at all", () => {
+    const none = { ...inputs, names: { ...names, checkpoints: [] } };
+    expect(failure(() => resolveGeneration(spec(), none))).toMatchObject({
+      reason: "MODEL_NOT_FOUND",
+      message: expect.stringContaining("it lists none"),
+    });
+  });
+
   it("chooses no more steps by default than the operator allows", () => {
     const limits = { ...inputs.limits, maxSteps: 8 };
-    expect(resolveGeneration(spec(), "m", { ...inputs, limits }).steps).toBe(8);
+    expect(resolveGeneration(spec(), { ...inputs, limits }).steps).toBe(8);
   });
 
   it("gives lossy formats their default quality and PNG none", () => {
-    expect(resolveGeneration(spec({ output: { format: "webp" } }), "m", inputs).output.quality).toBe(80);
-    expect(resolveGeneration(spec({ output: { format: "png" } }), "m", inputs).output).not.toHaveProperty(
+    expect(resolveGeneration(spec({ output: { format: "webp" } }), inputs).output.quality).toBe(80);
+    expect(resolveGeneration(spec({ output: { format: "png" } }), inputs).output).not.toHaveProperty(
       "quality",
     );
   });

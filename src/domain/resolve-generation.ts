@@ -53,42 +53,23 @@ const samplerAliases: Readonly<Record<string, string>> = {
   dpmpp_2s_a: "dpmpp_2s_ancestral",
 };
 
-/**
- * Picks the checkpoint that `spec` means.
- *
- * @throws ServiceError `MODEL_NOT_FOUND`, also if the backend lists none at all
- */
-export function chooseModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string {
+/** The checkpoint that `spec` means, in the backend's spelling; `undefined` if the backend does not have it. */
+export function findModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string | undefined {
   const wanted = spec.model || defaultModel || names.checkpoints[0];
-  if (wanted === undefined) {
-    throw new ServiceError(
-      "MODEL_NOT_FOUND",
-      "the backend lists no checkpoints; put one into its models folder",
-      {
-        violations: [{ field: "spec.model", description: "the backend lists no checkpoints" }],
-        metadata: { name: "", nearest: "" },
-      },
-    );
-  }
-  const problems = new Problems();
-  const model = problems.known("MODEL_NOT_FOUND", "checkpoint", "spec.model", wanted, names.checkpoints);
-  problems.throwIfAny();
-  return model;
+  return wanted === undefined ? undefined : findListed(wanted, names.checkpoints);
 }
 
 /**
  * Fills in what `spec` leaves open and checks what the schema cannot: names against the backend, and the operator's
- * limits. `model` is the outcome of {@link chooseModel}.
+ * limits.
  *
  * @throws ServiceError with every problem as a violation, under the reason of the first one
  */
-export function resolveGeneration(
-  spec: GenerationSpec,
-  model: string,
-  inputs: ResolveInputs,
-): ResolvedGeneration {
+export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): ResolvedGeneration {
   const { names, limits } = inputs;
   const problems = new Problems();
+  const wantedModel = spec.model || inputs.defaultModel || names.checkpoints[0] || "";
+  const model = problems.known("MODEL_NOT_FOUND", "checkpoint", "spec.model", wantedModel, names.checkpoints);
   const sampler = problems.known(
     "SAMPLER_NOT_FOUND",
     "sampler",
@@ -172,9 +153,9 @@ class Problems {
   readonly #violations: FieldViolation[] = [];
   #first: { reason: ErrorReason; message: string; metadata: Record<string, string> } | undefined;
 
-  /** Returns the listed spelling of `name`; ComfyUI lists paths with the separator of its host. */
+  /** Returns the listed spelling of `name`, or notes that there is none. */
   known(reason: ErrorReason, what: string, field: string, name: string, listed: readonly string[]): string {
-    const found = listed.find((one) => one === name) ?? listed.find((one) => samePath(one, name));
+    const found = findListed(name, listed);
     if (found !== undefined) {
       return found;
     }
@@ -204,6 +185,11 @@ class Problems {
     this.#first ??= { reason, message: `${field}: ${description}`, metadata };
     this.#violations.push({ field, description });
   }
+}
+
+/** The listed spelling of `name`: ComfyUI lists paths with the separator of its host. */
+function findListed(name: string, listed: readonly string[]): string | undefined {
+  return listed.find((one) => one === name) ?? listed.find((one) => samePath(one, name));
 }
 
 function samePath(a: string, b: string): boolean {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isServiceError } from "../domain/errors.ts";
 import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
-import { chooseModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
+import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
 import { buildTextToImage } from "../domain/text-to-image.ts";
 import type { Catalog } from "../engine/engine.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
@@ -99,10 +99,11 @@ export class JobService implements AsyncDisposable {
 
   async #resolveWith(spec: GenerationSpec, names: Catalog, signal: AbortSignal): Promise<ResolvedGeneration> {
     const { limits, defaultModel } = this.#options;
-    const model = chooseModel(spec, names, defaultModel);
+    const model = findModel(spec, names, defaultModel);
     const needsSize = spec.widthPx === undefined || spec.heightPx === undefined;
-    const nativeSize = needsSize ? await this.#deps.engine.nativeSize(model, signal) : undefined;
-    return resolveGeneration(spec, model, {
+    const nativeSize =
+      needsSize && model !== undefined ? await this.#deps.engine.nativeSize(model, signal) : undefined;
+    return resolveGeneration(spec, {
       names,
       limits,
       defaultModel,
