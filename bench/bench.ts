@@ -13,6 +13,9 @@ import { type BenchCall, latencies, median, percentile, throughput } from "./mea
 const rounds = 6;
 const callsPerRound = 150;
 const concurrency = 8;
+const streamCount = 4;
+const callsPerStream = 5;
+const stepsPerCall = 150;
 
 const never = new AbortController().signal;
 let lastSeed = 0n;
@@ -33,7 +36,7 @@ await throughput(served, 200, concurrency, nextSeed);
 
 const latencyMs: Record<"direct" | "served", number[]> = { direct: [], served: [] };
 const callsPerSecond: Record<"direct" | "served", number[]> = { direct: [], served: [] };
-const eventsPerSecond: number[] = [];
+const streamed: { readonly eventsPerSecond: number; readonly stepsPerSecond: number }[] = [];
 for (let round = 0; round < rounds; round++) {
   for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
     latencyMs[name].push(...(await latencies(target, callsPerRound, nextSeed)));
@@ -41,7 +44,7 @@ for (let round = 0; round < rounds; round++) {
   for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
     callsPerSecond[name].push(await throughput(target, callsPerRound, concurrency, nextSeed));
   }
-  eventsPerSecond.push(await streamEvents(client));
+  streamed.push(await streamEvents(client));
 }
 
 const [p50, p99] = [0.5, 0.99].map((share) => ({
@@ -59,7 +62,12 @@ console.table({
     "ratio",
   ),
 });
-console.log(`GenerateWithProgress, 4 streams of 150 steps: ${Math.round(median(eventsPerSecond))} events/s`);
+const events = Math.round(median(streamed.map(({ eventsPerSecond }) => eventsPerSecond)));
+const steps = Math.round(median(streamed.map(({ stepsPerSecond }) => stepsPerSecond)));
+console.log(
+  `GenerateWithProgress, ${streamCount} streams of ${stepsPerCall} steps: ${events} events/s delivered; ` +
+    `the engine made ${steps} steps/s, of which readers get the newest`,
+);
 
 function pairs(): ["direct" | "served", BenchCall][] {
   return [
@@ -87,13 +95,19 @@ function servedCall(images: ImageClient): BenchCall {
   };
 }
 
-async function streamEvents(images: ImageClient): Promise<number> {
-  const spec = () => ({ prompt: "a red fox", widthPx: 64, heightPx: 64, steps: 150, seed: nextSeed() });
+async function streamEvents(images: ImageClient) {
+  const spec = () => ({
+    prompt: "a red fox",
+    widthPx: 64,
+    heightPx: 64,
+    steps: stepsPerCall,
+    seed: nextSeed(),
+  });
   const startMs = performance.now();
   const counts = await Promise.all(
-    Array.from({ length: 4 }, async () => {
+    Array.from({ length: streamCount }, async () => {
       let count = 0;
-      for (let call = 0; call < 5; call++) {
+      for (let call = 0; call < callsPerStream; call++) {
         for await (const _ of images.generateWithProgress({ spec: spec() }, {}, never)) {
           count++;
         }
@@ -101,7 +115,11 @@ async function streamEvents(images: ImageClient): Promise<number> {
       return count;
     }),
   );
-  return (counts.reduce((sum, count) => sum + count, 0) * 1_000) / (performance.now() - startMs);
+  const seconds = (performance.now() - startMs) / 1_000;
+  return {
+    eventsPerSecond: counts.reduce((sum, count) => sum + count, 0) / seconds,
+    stepsPerSecond: (streamCount * callsPerStream * stepsPerCall) / seconds,
+  };
 }
 
 async function untilReady(images: ImageClient): Promise<void> {

@@ -56,7 +56,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   const files = opened.use(await openTemporaryBlobStore(config.tempDirectory));
   const blobs = opened.use(createMemoryFirstBlobStore(files, memoryForImages));
   const backend = await chooseBackend(config, logger, opened);
-  const engine = opened.use(createEngine(config, backend.url, logger));
+  const engine = opened.use(createEngine(config, backend, logger));
   const jobs = opened.use(
     new JobService(jobOptions(config), {
       engine,
@@ -186,13 +186,13 @@ async function answersAsComfyUi(url: string): Promise<boolean> {
   }
 }
 
-function createEngine(config: Config, url: string, logger: Logger): Engine {
+function createEngine(config: Config, backend: ChosenBackend, logger: Logger): Engine {
   const { comfyUiUser: user, comfyUiPassword: password, comfyUiToken: bearer } = config;
   const stepSilenceMs = config.comfyUiStallSeconds * 1_000;
   return createComfyUiEngine(
     {
-      name: "comfyui",
-      baseUrl: url,
+      name: backend.isOwnEngine ? "built-in" : "comfyui",
+      baseUrl: backend.url,
       headers: config.comfyUiHeaders,
       ...(user !== undefined && password !== undefined && { auth: { basic: { user, password } } }),
       ...(bearer !== undefined && { auth: { bearer } }),

@@ -63,5 +63,4 @@ async function demo(
   );
 }
 
-const builtInEngineNotice =
-  "No ComfyUI found (COMFYUI_URL is not set): drawing with the built-in engine, which is not a diffusion model.";
+const builtInEngineNotice = "No ComfyUI found: drawing with the built-in engine, not a diffusion model.";
