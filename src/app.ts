@@ -56,18 +56,20 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   const files = opened.use(await openTemporaryBlobStore(config.tempDirectory));
   const blobs = opened.use(createMemoryFirstBlobStore(files, memoryForImages));
   const backend = await chooseBackend(config, logger, opened);
-  const engine = opened.use(createEngine(config, backend, logger));
-  const jobs = opened.use(
-    new JobService(jobOptions(config), {
-      engine,
-      blobs,
-      codec: sharpImageCodec,
-      clock: systemClock,
-      logger,
-      maxRunMs: config.maxRunSeconds * 1_000,
-      randomSeed: () => BigInt(randomInt(2 ** 32)) * 2n ** 21n + BigInt(randomInt(2 ** 21)),
-    }),
-  );
+  const engine = createEngine(config, backend, logger);
+  const jobs = new JobService(jobOptions(config), {
+    engine,
+    blobs,
+    codec: sharpImageCodec,
+    clock: systemClock,
+    logger,
+    maxRunMs: config.maxRunSeconds * 1_000,
+    randomSeed: () => BigInt(randomInt(2 ** 32)) * 2n ** 21n + BigInt(randomInt(2 ** 21)),
+  });
+  // Together: the engine bounds how long its prompts take to be cancelled when it is disposed of.
+  opened.defer(async () => {
+    await Promise.all([jobs[Symbol.asyncDispose](), engine[Symbol.asyncDispose]()]);
+  });
 
   const draining = new AbortController();
   const shutdown = new AbortController();

@@ -59,6 +59,8 @@ export interface RpcHandlerOptions {
 export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   const router = createConnectRouter({
     interceptors: [...options.interceptors],
+    // A misspelt field would otherwise be taken for one that was left out.
+    jsonOptions: { ignoreUnknownFields: false },
     shutdownSignal: options.shutdownSignal,
     readMaxBytes: options.readMaxBytes ?? 32 * 1024 * 1024,
     writeMaxBytes: options.writeMaxBytes ?? 0xffffffff,

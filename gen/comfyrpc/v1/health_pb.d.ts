@@ -144,7 +144,8 @@ export enum BackendState {
   UP = 2,
 
   /**
-   * It runs jobs, but its event socket is down: jobs end as they should, with little progress in between.
+   * It takes jobs, but something is amiss, as `reason` says: its event socket is down, so that jobs end as they
+   * should with little progress in between; or it did not work on its last job, and another may be tried.
    *
    * @generated from enum value: BACKEND_STATE_DEGRADED = 3;
    */

@@ -1,7 +1,7 @@
-import { ServiceError } from "../../domain/errors.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Catalog, PixelSize } from "../engine.ts";
 import { type ComfyUiClient, NoAnswerError } from "./client.ts";
+import { noBackend } from "./failures.ts";
 import { asArray, asObject, asString, asStrings } from "./json-shape.ts";
 import { SingleFlight } from "./single-flight.ts";
 
@@ -40,12 +40,7 @@ export class CatalogReader {
         throw error;
       }
       if (remembered === undefined) {
-        throw new ServiceError(
-          "NO_BACKEND",
-          "the backend cannot be reached; try again later",
-          {},
-          { cause: error },
-        );
+        throw noBackend(error);
       }
       this.#deps.logger.warn({ err: error }, "serving an old catalog");
       return remembered.catalog;

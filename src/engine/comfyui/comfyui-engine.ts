@@ -1,5 +1,4 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { ServiceError } from "../../domain/errors.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type {
   Catalog,
@@ -14,6 +13,7 @@ import type {
 import { type CancelRoutes, cancelPrompt } from "./cancel.ts";
 import { CatalogReader } from "./catalog.ts";
 import { type ComfyUiClient, createComfyUiClient, NoAnswerError, type SystemInfo } from "./client.ts";
+import { noBackend } from "./failures.ts";
 import { HealthMonitor } from "./health.ts";
 import { PromptFinder } from "./look-up.ts";
 import { type ComfyUiEngineOptions, resolveOptions, type Settings } from "./options.ts";
@@ -138,6 +138,7 @@ class ComfyUiEngine implements Engine {
       client: this.#client,
       logger: this.#logger,
       silenceMs: this.#settings.requestTimeoutMs,
+      lostAfterMs: this.#settings.lostAfterMs,
     };
     return openOutput(file, deps, signal);
   }
@@ -146,14 +147,7 @@ class ComfyUiEngine implements Engine {
     try {
       await this.#client.free(signal);
     } catch (error) {
-      throw error instanceof NoAnswerError
-        ? new ServiceError(
-            "NO_BACKEND",
-            "the backend cannot be reached; try again later",
-            {},
-            { cause: error },
-          )
-        : error;
+      throw error instanceof NoAnswerError ? noBackend(error) : error;
     }
   }
 

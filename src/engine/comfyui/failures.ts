@@ -125,3 +125,13 @@ function describe(error: JsonObject): string {
   }
   return message === "" ? details : `${message.replace(/\.$/, "")}: ${details}`;
 }
+
+/** The backend cannot be reached, and nothing was begun there. */
+export function noBackend(cause?: unknown): ServiceError {
+  return new ServiceError(
+    "NO_BACKEND",
+    "the backend cannot be reached; try again later",
+    { retryAfterMs: 2_000 },
+    { cause },
+  );
+}

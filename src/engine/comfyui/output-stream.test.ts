@@ -21,7 +21,7 @@ async function withFile(
   let attempt = 0;
   await using server = await startHttpServer((request, response) => handle(request, response, ++attempt));
   await using client = createComfyUiClient(resolveOptions({ name: "test", baseUrl: server.url }));
-  const deps = { client, logger: createLogger({ level: "silent" }), silenceMs };
+  const deps = { client, logger: createLogger({ level: "silent" }), silenceMs, lostAfterMs: 300 };
   await use(() => openOutput(file, deps, AbortSignal.timeout(10_000)), server.requests);
 }
 

@@ -9,6 +9,8 @@ export interface OutputDependencies {
   readonly logger: Logger;
   /** Longest silence of the server while its bytes are awaited, in milliseconds. */
   readonly silenceMs: number;
+  /** How long the server may be out of reach before the file counts as lost, in milliseconds. */
+  readonly lostAfterMs: number;
 }
 
 /** How often a download is tried, in all. */
@@ -100,28 +102,41 @@ class Download {
     this.#body = body;
   }
 
-  /** Asks until there is an answer that repeating would not change, as often as attempts are left. */
+  /**
+   * Asks until there is an answer that repeating would not change. Answers that break off are counted; a server that does
+   * not answer is asked again for as long as it may be out of reach.
+   */
   async #request(range?: FileRange): Promise<FileAnswer> {
-    let failure: unknown;
-    while (this.#attempts < maxAttempts) {
-      if (this.#attempts++ > 0) {
-        await pause(this.#signal);
-      }
-      try {
-        const answer = await this.#deps.client.openFile(this.#file, range, this.#signal);
-        if (answer.status < 500) {
-          return answer;
-        }
-        await answer.body.dump();
-        failure = new NoAnswerError(`HTTP ${answer.status}`, { sent: true, status: answer.status });
-      } catch (error) {
-        if (!(error instanceof NoAnswerError)) {
-          throw error;
-        }
-        failure = error;
-      }
+    if (this.#attempts++ >= maxAttempts) {
+      throw broken("it broke off again and again");
     }
-    throw failure === undefined ? broken("it broke off again and again") : unreachable(failure);
+    const sinceMs = performance.now();
+    for (;;) {
+      const answer = await this.#ask(range);
+      if (!(answer instanceof NoAnswerError)) {
+        return answer;
+      }
+      if (performance.now() - sinceMs >= this.#deps.lostAfterMs) {
+        throw unreachable(answer);
+      }
+      await pause(this.#signal);
+    }
+  }
+
+  async #ask(range: FileRange | undefined): Promise<FileAnswer | NoAnswerError> {
+    try {
+      const answer = await this.#deps.client.openFile(this.#file, range, this.#signal);
+      if (answer.status < 500) {
+        return answer;
+      }
+      await answer.body.dump();
+      return new NoAnswerError(`HTTP ${answer.status}`, { sent: true, status: answer.status });
+    } catch (error) {
+      if (error instanceof NoAnswerError) {
+        return error;
+      }
+      throw error;
+    }
   }
 }
 

@@ -17,7 +17,8 @@ export function toPlainLine(text: string): string {
   return clean.length > maxLength ? `${clean.slice(0, maxLength - 1)}…` : clean;
 }
 
-const address = /\b[a-z][a-z0-9+.-]*:\/\/[^\s'"<>]+|\bhost=(['"])[^'"]*\1/gi;
+const address =
+  /\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\b[a-z][a-z0-9+.-]*:\/\/[^\s'"<>]+|\bhost=(['"])[^'"]*\1/gi;
 
 /** In quotes a path may hold spaces. */
 const quotedPath = /(['"`])(?:~?\/|[A-Za-z]:[\\/]|\\\\)[^'"`]*\1/g;

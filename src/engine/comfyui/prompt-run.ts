@@ -41,6 +41,8 @@ const quickPollMs = 250;
 const fullRateCount = 16;
 /** How long a submission may still take after the prompt was stopped. */
 const submitPatienceMs = 1_000;
+/** Longest time to cancel a prompt that is stuck anyway; one that does not stop is left to be swept later. */
+const stalledCancelTimeoutMs = 5_000;
 /** Longest wait, after a prompt's end, for its last event, which says that its record is there. */
 const closeTimeoutMs = 1_000;
 
@@ -147,7 +149,9 @@ export class PromptRun {
     // A second time only if the first left no trace on the backend, and then under the same id.
     const queued = (await this.#submit()) || this.#stopped || (await this.#submit());
     if (!queued) {
-      throw new ServiceError("NO_BACKEND", "the backend does not queue the workflow; try again later");
+      throw new ServiceError("NO_BACKEND", "the backend does not queue the workflow; try again later", {
+        retryAfterMs: 2_000,
+      });
     }
     return await this.#watch();
   }
@@ -165,7 +169,7 @@ export class PromptRun {
         await this.#cancel();
         throw outcome.error;
       case "renamed":
-        await this.#cancel(outcome.promptId);
+        await this.#cancel({ promptId: outcome.promptId });
         throw new ServiceError(
           "BACKEND_PROTOCOL",
           "the backend does not keep the ids of prompts; it needs ComfyUI 0.3.45 or later",
@@ -257,7 +261,10 @@ export class PromptRun {
       }
       if (this.#remainingMs() <= 0) {
         this.#deps.onStalled();
-        return await this.#outputsOrElse(stalled(), await this.#cancel());
+        return await this.#outputsOrElse(
+          stalled(),
+          await this.#cancel({ timeoutMs: stalledCancelTimeoutMs }),
+        );
       }
       await this.#wakeup.wait(this.#pauseMs());
       if (this.#state.end === undefined && !this.#stopped) {
@@ -451,8 +458,9 @@ export class PromptRun {
     }
   }
 
-  async #cancel(promptId = this.#request.promptId): Promise<CancelOutcome> {
+  async #cancel(options: { promptId?: string; timeoutMs?: number } = {}): Promise<CancelOutcome> {
     const { cancelRoutes: routes, client, finder, lifetime, logger, settings, onAbandoned } = this.#deps;
+    const { promptId = this.#request.promptId, timeoutMs = Number.POSITIVE_INFINITY } = options;
     const outcome = await cancelPrompt(
       promptId,
       {
@@ -460,7 +468,7 @@ export class PromptRun {
         finder,
         routes,
         logger,
-        timeoutMs: settings.cancelTimeoutMs,
+        timeoutMs: Math.min(timeoutMs, settings.cancelTimeoutMs),
         hasEnded: () => this.#state.end !== undefined,
         wait: (timeoutMs) => this.#wakeup.wait(timeoutMs),
       },

@@ -1,6 +1,6 @@
 import { ServiceError } from "../../domain/errors.ts";
 import { type Answer, type ComfyUiClient, NoAnswerError, type Submission } from "./client.ts";
-import { hasNodeErrors, rejection } from "./failures.ts";
+import { hasNodeErrors, noBackend, rejection } from "./failures.ts";
 import { asObject, asString, isObject } from "./json-shape.ts";
 
 /** What is known after a prompt was submitted, if it was not refused. */
@@ -33,12 +33,7 @@ export async function submitPrompt(
       throw error;
     }
     if (!error.sent) {
-      throw new ServiceError(
-        "NO_BACKEND",
-        "the backend cannot be reached; try again later",
-        {},
-        { cause: error },
-      );
+      throw noBackend(error);
     }
     return { type: "unknown", status: error.status };
   }

@@ -26,3 +26,19 @@ it("leaves no file behind when a body breaks off, and no directory when it is di
     await rm(parent, { recursive: true });
   }
 });
+
+it("goes on when its directory was removed, as systems do with what is old", async () => {
+  const parent = await mkdtemp(join(tmpdir(), "comfyrpc-test-"));
+  try {
+    await using store = await openTemporaryBlobStore(parent);
+    const [directory = ""] = await readdir(parent);
+    await rm(join(parent, directory), { recursive: true });
+    async function* body() {
+      yield Buffer.from("bytes");
+    }
+    const { id } = await store.put(body(), never);
+    expect(Buffer.concat(await Array.fromAsync(store.read(id, 10, never))).toString()).toBe("bytes");
+  } finally {
+    await rm(parent, { recursive: true });
+  }
+});

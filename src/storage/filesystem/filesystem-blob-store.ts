@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, mkdtemp, open, rm, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, mkdtemp, open, rm, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServiceError } from "../../domain/errors.ts";
@@ -23,7 +23,7 @@ class FilesystemBlobStore implements BlobStore {
   async put(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BlobInfo> {
     const id = randomUUID();
     try {
-      const file = await open(this.#path(id), "wx");
+      const file = await this.#create(id);
       try {
         return { id, ...(await copyInto(file, body, signal)) };
       } finally {
@@ -64,6 +64,19 @@ class FilesystemBlobStore implements BlobStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Makes the directory again if it has gone: systems remove old files from where temporary ones are. */
+  async #create(id: string): Promise<FileHandle> {
+    try {
+      return await open(this.#path(id), "wx");
+    } catch (error) {
+      if (!isMissing(error)) {
+        throw error;
+      }
+      await mkdir(this.#directory, { recursive: true });
+      return await open(this.#path(id), "wx");
+    }
   }
 
   #path(id: string): string {
