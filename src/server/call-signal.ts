@@ -17,23 +17,25 @@ export function callSignal(context: HandlerContext): AbortSignal {
   return controller.signal;
 }
 
-/** The reason of the library's signal differs between protocols and by who was first, so it is not relied on. */
+/**
+ * Neither the clock nor the reason of the library's signal is enough: a caller whose own deadline passes cancels the call
+ * before the timer here fires, and the timer may fire a little before the clock says so.
+ */
 function whyCallEnded(context: HandlerContext): ServiceError {
   const remainingMs = context.timeoutMs();
-  if (remainingMs !== undefined && remainingMs <= 0) {
+  const { reason } = context.signal;
+  const code = reason instanceof ConnectError ? reason.code : undefined;
+  if (code === Code.DeadlineExceeded || (remainingMs !== undefined && remainingMs <= 0)) {
     return new ServiceError(
       "JOB_TIMEOUT",
       "the deadline of the call passed; the work on the backend is being stopped",
     );
   }
-  const { reason } = context.signal;
-  if (reason instanceof ConnectError && reason.code === Code.Unavailable) {
+  if (code === Code.Unavailable) {
     return new ServiceError(
       "SHUTTING_DOWN",
       "the server is shutting down; try again elsewhere or in a moment",
-      {
-        retryAfterMs: 1_000,
-      },
+      { retryAfterMs: 1_000 },
     );
   }
   return new ServiceError(

@@ -109,7 +109,7 @@ function sceneOf(recipe: Recipe): Scene {
   );
   const manner = hashPair(
     hashText(`${recipe.sampler}/${recipe.scheduler}`),
-    hashPair(unwanted.restHash, loras),
+    hashPair(hashText(recipe.negativePrompt), loras),
   );
   const skipped = -1 - recipe.clipLayer;
   return composeScene(

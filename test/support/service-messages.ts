@@ -1,0 +1,123 @@
+import { z } from "zod";
+
+/** A 64-bit number: text in JSON. */
+const uint64 = z
+  .string()
+  .regex(/^\d+$/)
+  .transform((digits) => BigInt(digits));
+const uint32 = z.number().int().min(0).default(0);
+const text = z.string().default("");
+const bytes = z
+  .string()
+  .transform((base64) => Buffer.from(base64, "base64"))
+  .default(Buffer.alloc(0));
+
+/** As it is: to be looked into by single fields, and to be sent again. */
+const spec = z.looseObject({ prompt: text, seed: uint64Text() });
+
+const image = z.object({
+  index: uint32,
+  nodeId: text,
+  format: z.string(),
+  mediaType: z.string(),
+  widthPx: uint32,
+  heightPx: uint32,
+  sizeBytes: uint64,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  seed: uint64.default(0n),
+  data: bytes,
+});
+
+const result = z.object({
+  jobId: z.string(),
+  images: z.array(image),
+  resolvedSpec: spec,
+  graphSha256: z.string().regex(/^[0-9a-f]{64}$/),
+  attemptCount: uint32,
+});
+
+const jobEvent = z.object({
+  sequence: uint64,
+  jobId: z.string(),
+  accepted: z.object({ resolvedSpec: spec }).optional(),
+  queued: z.object({ jobsAhead: uint32, attempt: uint32 }).optional(),
+  started: z.object({ attempt: uint32, nodeCount: uint32, cachedNodeCount: uint32 }).optional(),
+  nodeStarted: z.object({ nodeId: text, classType: text, title: text }).optional(),
+  progress: z
+    .object({ nodeId: text, step: uint32, steps: uint32, fraction: z.number().min(0).max(1).default(0) })
+    .optional(),
+  preview: z
+    .object({
+      nodeId: text,
+      step: uint32,
+      format: z.string(),
+      widthPx: uint32,
+      heightPx: uint32,
+      data: bytes,
+      imageIndex: uint32,
+    })
+    .optional(),
+  image: z.object({ image, chunked: z.boolean().default(false) }).optional(),
+  imageChunk: z.object({ imageIndex: uint32, offset: uint64.default(0n), data: bytes }).optional(),
+  completed: z.object({ result }).optional(),
+});
+
+const generateResponse = z.object({ images: z.array(image), result });
+const generateWithProgressResponse = z.object({ event: jobEvent }).transform(({ event }) => event);
+const healthResponse = z
+  .object({
+    health: z.object({
+      ready: z.boolean().default(false),
+      version: z.string(),
+      queuedJobCount: uint32,
+      runningJobCount: uint32,
+      backends: z.array(
+        z.object({ backend: z.object({ name: z.string(), builtIn: z.boolean() }), state: z.string() }),
+      ),
+    }),
+  })
+  .transform(({ health }) => health);
+
+const errorInfo = z.object({
+  reason: z.string(),
+  domain: z.string(),
+  metadata: z.record(z.string(), z.string()).default({}),
+});
+const badRequest = z.object({
+  fieldViolations: z.array(z.object({ field: z.string(), description: z.string() })),
+});
+
+export type Image = z.output<typeof image>;
+export type JobEvent = z.output<typeof jobEvent>;
+export type GenerateResponse = z.output<typeof generateResponse>;
+export type HealthFacts = z.output<typeof healthResponse>;
+
+/** Reads a `GenerateResponse` in JSON. */
+export function parseGenerateResponse(json: unknown): GenerateResponse {
+  return generateResponse.parse(json);
+}
+
+/** Reads the event of a `GenerateWithProgressResponse` in JSON. */
+export function parseJobEvent(json: unknown): JobEvent {
+  return generateWithProgressResponse.parse(json);
+}
+
+/** Reads what a `HealthResponse` in JSON says. */
+export function parseHealth(json: unknown): HealthFacts {
+  return healthResponse.parse(json);
+}
+
+/** Reads the `google.rpc.ErrorInfo` among the details of a status. */
+export function errorInfoIn(details: ReadonlyMap<string, unknown>): z.output<typeof errorInfo> {
+  return errorInfo.parse(details.get("google.rpc.ErrorInfo"));
+}
+
+/** The fields that the `google.rpc.BadRequest` among the details of a status names. */
+export function badFieldsIn(details: ReadonlyMap<string, unknown>): string[] {
+  return badRequest.parse(details.get("google.rpc.BadRequest")).fieldViolations.map(({ field }) => field);
+}
+
+/** A 64-bit number that stays text, so that it can be sent again. */
+function uint64Text() {
+  return z.string().regex(/^\d+$/).default("0");
+}
