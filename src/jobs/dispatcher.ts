@@ -1,21 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { isServiceError, ServiceError } from "../domain/errors.ts";
+import { ServiceError } from "../domain/errors.ts";
 import { type EngineHealth, isUsable } from "../engine/engine.ts";
 import type { Job } from "./job.ts";
+import { RepeatPolicy, type RepeatPolicyOptions } from "./repeat-policy.ts";
 import { type RunDependencies, runAttempt } from "./run-attempt.ts";
 
 /** Bounds of the queue. All times in milliseconds. */
-export interface DispatcherOptions {
+export interface DispatcherOptions extends RepeatPolicyOptions {
   /** Prompts to have at the backend at once: one that runs and others ready to run, so that it never waits for us. */
   readonly maxInFlight: number;
   /** Jobs that may wait; above that, new ones are refused. */
   readonly maxQueued: number;
-  /** Longest time from being accepted until a backend begins to run the job. */
+  /** Longest time until a backend begins to run a job, from being accepted or from being lost by a backend. */
   readonly maxQueueMs: number;
-  /** How long jobs wait for a backend that has gone down. */
-  readonly backendDownGraceMs: number;
-  /** Times that a job is given to a backend before it fails. */
-  readonly maxAttempts: number;
 }
 
 /**
@@ -30,8 +27,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #running = new Set<Job>();
   /** Those of them whose prompt is at the engine; of the others only the images are still to be fetched. */
   readonly #atEngine = new Set<Job>();
-  /** Jobs for which memory was freed already. */
-  readonly #freedMemoryFor = new WeakSet<Job>();
+  readonly #waitTimers = new Map<Job, NodeJS.Timeout>();
+  readonly #policy: RepeatPolicy;
   readonly #disposed = new AbortController();
   readonly #watching: Promise<void>;
   #accepting = true;
@@ -39,12 +36,15 @@ export class Dispatcher implements AsyncDisposable {
   /** Whether the backend has been down for longer than jobs wait for it. */
   #gaveUp = false;
   #placesTimer: NodeJS.Timeout | undefined;
+  /** Runs while the engine is left alone, since it did not take a prompt. */
+  #pauseTimer: NodeJS.Timeout | undefined;
   /** Moving average of how long a job takes at the backend. */
   #meanRunMs = 1_000;
 
   constructor(options: DispatcherOptions, deps: RunDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#policy = new RepeatPolicy(options, deps.clock);
     this.#watching = this.#watchEngine();
   }
 
@@ -79,17 +79,10 @@ export class Dispatcher implements AsyncDisposable {
    */
   enqueue(job: Job): void {
     this.assertAccepting();
-    const { maxQueueMs } = this.#options;
-    const timer = setTimeout(() => {
-      if (!job.hasStarted) {
-        job.stop(
-          new ServiceError("JOB_TIMEOUT", `the job waited for more than ${maxQueueMs / 1000} s to be run`),
-        );
-      }
-    }, maxQueueMs);
-    void job.ended.then(() => clearTimeout(timer));
     job.stopSignal.addEventListener("abort", () => this.#dropIfQueued(job), { once: true });
+    void job.ended.then(() => this.#stopWaiting(job));
     this.#queue.push(job);
+    this.#wait(job);
     this.#tellPlace(job, this.#queue.length - 1);
     this.#pump();
   }
@@ -110,17 +103,18 @@ export class Dispatcher implements AsyncDisposable {
     await this.#watching;
     clearTimeout(this.#downTimer);
     clearTimeout(this.#placesTimer);
+    clearTimeout(this.#pauseTimer);
   }
 
   #pump(): void {
-    while (this.#hasFreeSlot() && isUsable(this.#deps.engine.health())) {
+    while (this.#pauseTimer === undefined && this.#hasFreeSlot() && isUsable(this.#deps.engine.health())) {
       const job = this.#queue.shift();
       if (job === undefined) {
         return;
       }
       this.#running.add(job);
       this.#atEngine.add(job);
-      void this.#run(job);
+      this.#run(job).catch((fault: unknown) => this.#onFault(job, fault));
       this.#tellPlacesSoon();
     }
   }
@@ -130,15 +124,31 @@ export class Dispatcher implements AsyncDisposable {
     job.attempts.push(attempt); // remembered before the engine hears of it
     job.become("running");
     const startMs = this.#deps.clock.monotonicMs();
+    let goesOn = false;
     try {
-      await runAttempt(job, attempt, this.#deps, () => this.#freeSlot(job));
+      await runAttempt(job, attempt, this.#deps, {
+        onStarted: () => this.#stopWaiting(job),
+        onEngineFree: () => this.#freeSlot(job),
+      });
       this.#meanRunMs = 0.8 * this.#meanRunMs + 0.2 * (this.#deps.clock.monotonicMs() - startMs);
+      this.#deps.engine.forget(attempt.promptId);
     } catch (error) {
-      await this.#settle(job, error);
+      goesOn = await this.#settle(job, error);
     }
     this.#running.delete(job);
-    if (job.state === "succeeded") {
-      this.#deps.engine.forget(attempt.promptId);
+    this.#atEngine.delete(job);
+    if (goesOn) {
+      this.#requeue(job);
+    }
+    this.#pump();
+  }
+
+  /** A fault of ours: the job ends, and the others go on. */
+  #onFault(job: Job, fault: unknown): void {
+    this.#deps.logger.error({ jobId: job.id, err: fault }, "a job broke off");
+    this.#running.delete(job);
+    if (!job.hasEnded) {
+      job.fail(fault);
     }
     this.#freeSlot(job);
   }
@@ -154,47 +164,56 @@ export class Dispatcher implements AsyncDisposable {
     this.#pump();
   }
 
-  /** Decides what becomes of a job whose attempt did not succeed. */
-  async #settle(job: Job, error: unknown): Promise<void> {
-    if (job.stopSignal.aborted) {
-      job.fail(job.stopSignal.reason);
-      return;
+  /** Ends a job whose attempt did not succeed, or returns true if it is to be run again. */
+  async #settle(job: Job, error: unknown): Promise<boolean> {
+    const verdict = this.#policy.judge(job, error);
+    if (verdict.type === "fail") {
+      job.fail(verdict.error);
+      return false;
     }
-    if (!this.#mayRepeat(job, error)) {
-      job.fail(isServiceError(error, ...lossReasons) ? givenUp(job, error) : error);
-      return;
-    }
-    this.#deps.logger.warn(
-      { jobId: job.id, attempt: job.attempts.length, err: error },
-      "will run a job again",
-    );
-    if (isServiceError(error, "OUT_OF_MEMORY")) {
-      await this.#deps.engine.freeMemory(job.stopSignal).catch((freeError: unknown) => {
-        this.#deps.logger.warn({ jobId: job.id, err: freeError }, "cannot free the memory of the backend");
+    const { engine, logger } = this.#deps;
+    logger.warn({ jobId: job.id, attempt: job.attempts.length, err: error }, "will run a job again");
+    if (verdict.type === "offerAgain") {
+      job.attempts.pop();
+      this.#pauseTimer ??= setTimeout(() => {
+        this.#pauseTimer = undefined;
+        this.#pump();
+      }, offerPauseMs);
+    } else if (verdict.freeMemory) {
+      await engine.freeMemory(job.stopSignal).catch((freeError: unknown) => {
+        logger.warn({ jobId: job.id, err: freeError }, "cannot free the memory of the backend");
       });
     }
     if (job.stopSignal.aborted) {
       job.fail(job.stopSignal.reason);
-      return;
+      return false;
     }
+    return true;
+  }
+
+  #requeue(job: Job): void {
     job.become("queued");
     this.#queue.unshift(job);
+    this.#wait(job);
     this.#tellPlace(job, 0);
     if (this.#gaveUp) {
       this.#giveUpQueue();
     }
   }
 
-  /** Whether running the job again may help and cannot do the same work twice. */
-  #mayRepeat(job: Job, error: unknown): boolean {
-    if (job.attempts.length >= this.#options.maxAttempts) {
-      return false;
+  /** From now on the job waits: if no backend begins to run it in time, it ends. Goes on if it waits already. */
+  #wait(job: Job): void {
+    const { maxQueueMs } = this.#options;
+    if (!this.#waitTimers.has(job)) {
+      const text = `the job waited for more than ${maxQueueMs / 1000} s to be run`;
+      const timer = setTimeout(() => job.stop(new ServiceError("JOB_TIMEOUT", text)), maxQueueMs);
+      this.#waitTimers.set(job, timer);
     }
-    if (isServiceError(error, "OUT_OF_MEMORY") && !this.#freedMemoryFor.has(job)) {
-      this.#freedMemoryFor.add(job);
-      return true;
-    }
-    return isServiceError(error, ...lossReasons);
+  }
+
+  #stopWaiting(job: Job): void {
+    clearTimeout(this.#waitTimers.get(job));
+    this.#waitTimers.delete(job);
   }
 
   #dropIfQueued(job: Job): void {
@@ -256,17 +275,8 @@ export class Dispatcher implements AsyncDisposable {
 /** Jobs whose images may be under way at once: a slow way from the engine must not pile them up here. */
 const maxDelivering = 16;
 
-/** The prompt is known not to run, so that running the job again does no work twice. */
-const lossReasons = ["NO_BACKEND", "PROMPT_LOST", "PROMPT_INTERRUPTED"] as const;
-
-function givenUp(job: Job, cause: ServiceError): ServiceError {
-  return new ServiceError(
-    "BACKEND_LOST",
-    `the backend lost the job ${job.attempts.length} times; try again later, or look at the log of the backend`,
-    { retryAfterMs: 10_000 },
-    { cause },
-  );
-}
+/** How long the engine is left alone when it did not take a prompt, in milliseconds. */
+const offerPauseMs = 250;
 
 function noBackend(health: EngineHealth): ServiceError {
   const why = health.reason === "" ? health.state : health.reason;

@@ -16,7 +16,7 @@ export class JobLog {
   readonly #newest = new Map<DroppableType, JobEvent>();
   #lastSequence = 0n;
   #end: { readonly error: unknown } | "completed" | undefined;
-  #changed = Promise.withResolvers<void>();
+  readonly #waiting = new Set<() => void>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -55,31 +55,34 @@ export class JobLog {
    * @throws what the log failed with, or the reason of `signal` when that is aborted
    */
   async *read(after: bigint, signal: AbortSignal): AsyncGenerator<JobEvent> {
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => {}); // a reader that is not waiting when the abort comes finds it in the signal
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      let place = this.#kept.findIndex(({ sequence }) => sequence > after);
-      place = place === -1 ? this.#kept.length : place;
-      for (let sequence = after; ; ) {
-        signal.throwIfAborted();
-        const event = this.#next(place, sequence);
-        if (event !== undefined) {
-          place += event === this.#kept[place] ? 1 : 0;
-          sequence = event.sequence;
-          yield event;
-        } else if (this.#end === undefined) {
-          await Promise.race([this.#changed.promise, aborted.promise]);
-        } else if (this.#end === "completed") {
-          return;
-        } else {
-          throw this.#end.error;
-        }
+    let place = this.#kept.findIndex(({ sequence }) => sequence > after);
+    place = place === -1 ? this.#kept.length : place;
+    for (let sequence = after; ; ) {
+      signal.throwIfAborted();
+      const event = this.#next(place, sequence);
+      if (event !== undefined) {
+        place += event === this.#kept[place] ? 1 : 0;
+        sequence = event.sequence;
+        yield event;
+      } else if (this.#end === undefined) {
+        await this.#change(signal);
+      } else if (this.#end === "completed") {
+        return;
+      } else {
+        throw this.#end.error;
       }
-    } finally {
-      signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Resolves with the next change, or when `signal` is aborted. */
+  async #change(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    this.#waiting.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await promise;
+    this.#waiting.delete(wake);
+    signal.removeEventListener("abort", wake);
   }
 
   #isDroppable(data: JobEventData): data is Extract<JobEventData, { type: DroppableType }> {
@@ -101,7 +104,8 @@ export class JobLog {
   }
 
   #wake(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
+    for (const wake of this.#waiting) {
+      wake();
+    }
   }
 }

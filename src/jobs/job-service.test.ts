@@ -122,7 +122,7 @@ describe("JobService", () => {
     expect(fixture.engine.forgotten).toEqual(fixture.engine.requests.map(({ promptId }) => promptId));
   });
 
-  it.each(["PROMPT_LOST", "PROMPT_INTERRUPTED", "NO_BACKEND"] as const)(
+  it.each(["PROMPT_LOST", "PROMPT_INTERRUPTED"] as const)(
     "runs a job again, under a new prompt id, after %s",
     async (reason) => {
       await using fixture = await open([failWith(new ServiceError(reason, "gone")), succeed]);
@@ -132,6 +132,40 @@ describe("JobService", () => {
       expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(2);
     },
   );
+
+  it("offers a job again that the backend did not take, for as long as it may be away, and counts no attempt", async () => {
+    const refused: RunScript = () => {
+      throw new ServiceError("NO_BACKEND", "refused");
+    };
+    await using fixture = await open([refused, refused, succeed]);
+    const { events } = await outcome(await fixture.jobs.submit(spec, never));
+    expect(events.at(-1)?.data).toMatchObject({ result: { attemptCount: 1 } });
+    expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(3);
+
+    await using impatient = await open(Array(9).fill(refused), { backendDownGraceMs: 1 });
+    expect((await outcome(await impatient.jobs.submit(spec, never))).error).toMatchObject({
+      reason: "NO_BACKEND",
+    });
+  });
+
+  it("bounds the wait of a second attempt as it does that of the first, and counts no job before itself", async () => {
+    const lost: RunScript = async function* () {
+      yield { type: "started", cachedNodeIds: [] };
+      throw new ServiceError("PROMPT_LOST", "gone");
+    };
+    const neverStarts: RunScript = async function* (_request, signal) {
+      yield { type: "submitted" };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      throw new ServiceError("CANCELLED_BY_CALLER", "stopped");
+    };
+    await using fixture = await open([lost, neverStarts], { maxQueueMs: 50 });
+    const { events, error } = await outcome(await fixture.jobs.submit(spec, never));
+    expect(error).toMatchObject({ reason: "JOB_TIMEOUT" });
+    expect(events.flatMap(({ data }) => (data.type === "queued" ? [data] : []))).toMatchObject([
+      { attempt: 1, jobsAhead: 0 },
+      { attempt: 2, jobsAhead: 0 },
+    ]);
+  });
 
   it("gives up a job that was lost as often as it may be tried", async () => {
     const lost = failWith(new ServiceError("PROMPT_LOST", "gone"));

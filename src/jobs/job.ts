@@ -30,7 +30,6 @@ export class Job {
   readonly #end = Promise.withResolvers<void>();
   readonly #abort = new AbortController();
   #state: JobState = "queued";
-  #hasStarted = false;
   #failure: unknown;
 
   constructor(id: string, generation: ResolvedGeneration, plan: GenerationPlan, clock: Clock) {
@@ -54,15 +53,6 @@ export class Job {
   /** What the job ended with, if it did not succeed. */
   get failure(): unknown {
     return this.#failure;
-  }
-
-  /** Whether a backend has begun to run the job, in this attempt or an earlier one. */
-  get hasStarted(): boolean {
-    return this.#hasStarted;
-  }
-
-  markStarted(): void {
-    this.#hasStarted = true;
   }
 
   /** Aborted when the job has to stop; its reason says why. */

@@ -22,8 +22,13 @@ export interface RunDependencies {
   readonly maxRunMs: number;
 }
 
-/** Told when the engine is done with the prompt, while its images are still to be fetched. */
-export type OnEngineFree = () => void;
+/** Told how far an attempt is. */
+export interface AttemptHooks {
+  /** The engine has begun to run the graph. */
+  onStarted(): void;
+  /** The engine is done with the prompt; its images are still to be fetched. */
+  onEngineFree(): void;
+}
 
 /**
  * Runs one attempt of `job` to its end: the graph on the engine, then the images from there to the blob store. On
@@ -35,9 +40,9 @@ export async function runAttempt(
   job: Job,
   attempt: Attempt,
   deps: RunDependencies,
-  onEngineFree: OnEngineFree,
+  hooks: AttemptHooks,
 ): Promise<void> {
-  const run = new AttemptRun(job, attempt, deps, onEngineFree);
+  const run = new AttemptRun(job, attempt, deps, hooks);
   try {
     await run.toEnd();
   } catch (error) {
@@ -51,7 +56,7 @@ class AttemptRun {
   readonly #job: Job;
   readonly #attempt: Attempt;
   readonly #deps: RunDependencies;
-  readonly #onEngineFree: OnEngineFree;
+  readonly #hooks: AttemptHooks;
   readonly #submittedMs: number;
   readonly #images = new Map<number, Promise<ImageInfo>>();
   readonly #previews: PreviewPipe | undefined;
@@ -59,11 +64,11 @@ class AttemptRun {
   #startedMs: number | undefined;
   #lastStep = 0;
 
-  constructor(job: Job, attempt: Attempt, deps: RunDependencies, onEngineFree: OnEngineFree) {
+  constructor(job: Job, attempt: Attempt, deps: RunDependencies, hooks: AttemptHooks) {
     this.#job = job;
     this.#attempt = attempt;
     this.#deps = deps;
-    this.#onEngineFree = onEngineFree;
+    this.#hooks = hooks;
     this.#submittedMs = deps.clock.monotonicMs();
     this.#previews = job.generation.preview && this.#openPreviews(job.generation.preview);
   }
@@ -82,7 +87,7 @@ class AttemptRun {
           timer = setTimeout(() => this.#job.stop(ranTooLong(maxRunMs)), maxRunMs);
         }
         if (event.type === "finished") {
-          this.#onEngineFree();
+          this.#hooks.onEngineFree();
           await this.#deliver(event.outputs, clock.monotonicMs());
         } else {
           this.#report(event);
@@ -146,7 +151,7 @@ class AttemptRun {
 
   #start(cachedNodeIds: readonly string[], nowMs: number): void {
     this.#startedMs = nowMs;
-    this.#job.markStarted();
+    this.#hooks.onStarted();
     this.#progress = new RunProgress(this.#job.plan.graph, cachedNodeIds, nowMs);
     this.#job.log.append({
       type: "started",
