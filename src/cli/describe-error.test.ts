@@ -44,14 +44,6 @@ describe("errorLines", () => {
     ]);
   });
 
-  it("adds the nearest names unless the text has them", () => {
-    const details = { reason: "MODEL_NOT_FOUND", metadata: { name: "drem", nearest: "dream,cream" } };
-    const short = rpcError(status.INVALID_ARGUMENT, "no drem", details);
-    const long = rpcError(status.INVALID_ARGUMENT, "no drem; the nearest it has: dream, cream", details);
-    expect(errorLines(short, context)[1]).toBe("  nearest names: dream, cream");
-    expect(errorLines(long, context)).toHaveLength(1);
-  });
-
   it("tells a service that was never there from one that went away", () => {
     const message =
       "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:8080. Resolution note: ";

@@ -24,7 +24,6 @@ export function errorLines(error: Error, context: CallContext): string[] {
     `error: ${reason ?? error.codeName}: ${plainText(error.message)}`,
     ...violations.map(violationLine),
     ...nodes.map(nodeLine),
-    ...nearestLines(error),
     ...(retryAfterMs === undefined ? [] : [`  try again in ${formatSeconds(Math.max(1000, retryAfterMs))}`]),
   ];
 }
@@ -74,11 +73,4 @@ function nodeLine({ nodeId, classType, title, inputName, errorType, message }: N
   const input = inputName ? `, input ${inputName}` : "";
   const type = errorType ? ` [${errorType}]` : "";
   return plainText(`node ${nodeId} ${name}${input}: ${message}${type}`).replace(/^/, "  ");
-}
-
-/** The nearest names, unless the text names them already. */
-function nearestLines({ message, details }: RpcError): string[] {
-  const names = (details.metadata.nearest ?? "").split(",").map((name) => name.trim());
-  const news = names.filter((name) => name !== "" && !message.includes(name));
-  return news.length > 0 ? [`  nearest names: ${news.map(plainText).join(", ")}`] : [];
 }

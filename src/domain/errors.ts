@@ -39,6 +39,8 @@ export interface FieldViolation {
 export interface NodeFailure {
   readonly nodeId: string;
   readonly classType: string;
+  /** Title of the node in the graph, if it is known there. */
+  readonly title?: string;
   /** The engine's error type (`value_not_in_list`) or class of exception (`torch.OutOfMemoryError`). */
   readonly errorType: string;
   /** Name of the input that is wrong, if the failure is about one. */
@@ -75,6 +77,17 @@ export class ServiceError extends Error {
     super(message, options);
     this.reason = reason;
     this.details = details;
+  }
+
+  /** The same failure with more details. Metadata is added to; other details are replaced. */
+  with(details: ServiceErrorDetails): ServiceError {
+    const metadata = { ...this.details.metadata, ...details.metadata };
+    return new ServiceError(
+      this.reason,
+      this.message,
+      { ...this.details, ...details, metadata },
+      { cause: this },
+    );
   }
 }
 

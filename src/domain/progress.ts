@@ -40,6 +40,7 @@ export class RunProgress {
           classType: node.class_type,
           title: node._meta?.title ?? node.class_type,
           weight: weigh(node.class_type, node.inputs.steps),
+          steps: 1,
           done: cached.has(id) ? 1 : 0,
           cached: cached.has(id),
         },
@@ -68,15 +69,17 @@ export class RunProgress {
     return node;
   }
 
-  nodeFinished(nodeId: string, nowMs: number): void {
+  /** Takes in that a node has ended, and returns how far the run is; `undefined` if the node is not one that ran. */
+  nodeFinished(nodeId: string, nowMs: number): ProgressReading | undefined {
     const node = this.#nodes.get(nodeId);
     if (node === undefined || node.cached) {
-      return;
+      return undefined;
     }
     node.done = 1;
     if (node.startMs !== undefined) {
       node.endMs ??= nowMs;
     }
+    return this.#reading(node.steps, node.steps, nowMs);
   }
 
   /** Takes in that a node has done `value` of `max`, and returns how far the run is. */
@@ -86,17 +89,10 @@ export class RunProgress {
     const node = this.#nodes.get(nodeId);
     if (node !== undefined) {
       node.done = Math.max(node.done, step / steps);
+      node.steps = steps;
       this.#measurePace(nodeId, nowMs);
     }
-    this.#fraction = Math.max(this.#fraction, this.#doneWeight() / this.#totalWeight);
-    const leftWeight = this.#totalWeight - this.#doneWeight();
-    return {
-      step,
-      steps,
-      fraction: Math.min(1, this.#fraction),
-      elapsedMs: nowMs - this.#startMs,
-      remainingMs: this.#msPerWeight === undefined ? undefined : this.#msPerWeight * leftWeight,
-    };
+    return this.#reading(step, steps, nowMs);
   }
 
   /** Timings of the nodes that started, in that order, then of those from the cache. */
@@ -110,6 +106,18 @@ export class RunProgress {
       .filter((node) => node.cached && node.startMs === undefined)
       .map(({ id, classType, title }): NodeTiming => ({ nodeId: id, classType, title, cached: true }));
     return [...ran, ...cached];
+  }
+
+  #reading(step: number, steps: number, nowMs: number): ProgressReading {
+    this.#fraction = Math.max(this.#fraction, this.#doneWeight() / this.#totalWeight);
+    const leftWeight = this.#totalWeight - this.#doneWeight();
+    return {
+      step,
+      steps,
+      fraction: Math.min(1, this.#fraction),
+      elapsedMs: nowMs - this.#startMs,
+      remainingMs: this.#msPerWeight === undefined ? undefined : this.#msPerWeight * leftWeight,
+    };
   }
 
   #measurePace(nodeId: string, nowMs: number): void {
@@ -135,6 +143,8 @@ interface TrackedNode {
   readonly title: string;
   readonly weight: number;
   readonly cached: boolean;
+  /** As the node last said; 1 for a node that does not count any. */
+  steps: number;
   /** 0 to 1. */
   done: number;
   startMs?: number;

@@ -135,7 +135,7 @@ describe("resolveGeneration", () => {
     const error = failure(() => resolveGeneration(spec({ model: "sd-15" }), inputs));
     expect(error.reason).toBe("MODEL_NOT_FOUND");
     expect(error.details.violations?.[0]?.field).toBe("spec.model");
-    expect(error.details.metadata?.nearest?.split(",")[0]).toBe("sd15.safetensors");
+    expect(JSON.parse(error.details.metadata?.nearest ?? "[]")[0]).toBe("sd15.safetensors");
     expect(error.message).toContain("sd15.safetensors");
   });
 
@@ -145,6 +145,32 @@ describe("resolveGeneration", () => {
       reason: "MODEL_NOT_FOUND",
       message: expect.stringContaining("it lists none"),
     });
+  });
+
+  it.each([
+    ["a small limit", undefined, 200_000, { widthPx: 440, heightPx: 440 }],
+    ["an odd native size", { widthPx: 3_000, heightPx: 1_001 }, 4_194_304, { widthPx: 2_048, heightPx: 680 }],
+    [
+      "a large native size",
+      { widthPx: 4_096, heightPx: 4_096 },
+      4_194_304,
+      { widthPx: 2_048, heightPx: 2_048 },
+    ],
+  ])("makes the default size fit %s", (_, nativeSize, maxPixels, size) => {
+    const limits = { ...inputs.limits, maxPixels };
+    expect(resolveGeneration(spec(), { ...inputs, nativeSize, limits })).toMatchObject(size);
+  });
+
+  it("makes a side that is not given fit the one that is", () => {
+    const limits = { ...inputs.limits, maxPixels: 200_000 };
+    expect(resolveGeneration(spec({ widthPx: 1_000 }), { ...inputs, limits })).toMatchObject({
+      heightPx: 200,
+    });
+  });
+
+  it("says that it was a default of the server which the backend does not have", () => {
+    const error = failure(() => resolveGeneration(spec(), { ...inputs, defaultModel: "gone" }));
+    expect(error.message).toContain("the default of this server");
   });
 
   it("chooses no more steps by default than the operator allows", () => {

@@ -18,6 +18,11 @@ export interface KnownNames {
   readonly schedulers: readonly string[];
 }
 
+export interface PixelSize {
+  readonly widthPx: number;
+  readonly heightPx: number;
+}
+
 /** What the operator of the service allows; never wider than the schema. */
 export interface GenerationLimits {
   /** Largest picture, width times height, in pixels. */
@@ -33,7 +38,7 @@ export interface ResolveInputs {
   /** Checkpoint for specs that name none; empty: the first that the backend lists. */
   readonly defaultModel: string;
   /** Size the checkpoint was made for, in pixels, if known. */
-  readonly nativeSize: { readonly widthPx: number; readonly heightPx: number } | undefined;
+  readonly nativeSize: PixelSize | undefined;
   /** Draws a seed for specs without one: 0 to 2^53-1. */
   readonly randomSeed: () => bigint;
 }
@@ -42,6 +47,8 @@ export interface ResolveInputs {
 export const defaultInlineLimitBytes = 3_670_016;
 
 const fallbackSidePx = 512;
+/** Bounds of a side in the schema. */
+const [minSidePx, maxSidePx] = [64, 2_048];
 
 /** Names by which other tools know ComfyUI's samplers. */
 const samplerAliases: Readonly<Record<string, string>> = {
@@ -55,8 +62,11 @@ const samplerAliases: Readonly<Record<string, string>> = {
 
 /** The checkpoint that `spec` means, in the backend's spelling; `undefined` if the backend does not have it. */
 export function findModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string | undefined {
-  const wanted = spec.model || defaultModel || names.checkpoints[0];
-  return wanted === undefined ? undefined : findListed(wanted, names.checkpoints);
+  return findListed(wantedModel(spec, names, defaultModel), names.checkpoints);
+}
+
+function wantedModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string {
+  return spec.model || defaultModel || (names.checkpoints[0] ?? "");
 }
 
 /**
@@ -68,14 +78,21 @@ export function findModel(spec: GenerationSpec, names: KnownNames, defaultModel:
 export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): ResolvedGeneration {
   const { names, limits } = inputs;
   const problems = new Problems();
-  const wantedModel = spec.model || inputs.defaultModel || names.checkpoints[0] || "";
-  const model = problems.known("MODEL_NOT_FOUND", "checkpoint", "spec.model", wantedModel, names.checkpoints);
+  const model = problems.known(
+    "MODEL_NOT_FOUND",
+    "checkpoint",
+    "spec.model",
+    wantedModel(spec, names, inputs.defaultModel),
+    names.checkpoints,
+    spec.model === "",
+  );
   const sampler = problems.known(
     "SAMPLER_NOT_FOUND",
     "sampler",
     "spec.sampler",
     canonicalSampler(spec.sampler || "euler", names.samplers),
     names.samplers,
+    spec.sampler === "",
   );
   const scheduler = problems.known(
     "SCHEDULER_NOT_FOUND",
@@ -83,13 +100,13 @@ export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): 
     "spec.scheduler",
     spec.scheduler || "normal",
     names.schedulers,
+    spec.scheduler === "",
   );
   const loras = spec.loras.map((lora, i) => resolveLora(lora, i, names, problems));
   const vae =
     spec.vae === "" ? undefined : problems.known("VAE_NOT_FOUND", "VAE", "spec.vae", spec.vae, names.vaes);
 
-  const widthPx = spec.widthPx ?? inputs.nativeSize?.widthPx ?? fallbackSidePx;
-  const heightPx = spec.heightPx ?? inputs.nativeSize?.heightPx ?? fallbackSidePx;
+  const { widthPx, heightPx } = sizeOf(spec, inputs);
   const steps = spec.steps ?? Math.min(20, limits.maxSteps);
   const imageCount = spec.imageCount ?? 1;
   problems.atMost("spec.width_px", "pixels, width times height", widthPx * heightPx, limits.maxPixels);
@@ -118,6 +135,30 @@ export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): 
       : { preview: { maxSidePx: spec.preview.maxSidePx ?? 512, format: spec.preview.format ?? "jpeg" } }),
     output: resolveOutput(spec.output),
   };
+}
+
+/** Sides that are not given are those of the model, made small enough for what the schema and the operator allow. */
+function sizeOf(spec: GenerationSpec, { nativeSize, limits }: ResolveInputs): PixelSize {
+  const { widthPx, heightPx } = nativeSize ?? { widthPx: fallbackSidePx, heightPx: fallbackSidePx };
+  if (spec.widthPx !== undefined || spec.heightPx !== undefined) {
+    return {
+      widthPx: spec.widthPx ?? defaultSide(widthPx, limits.maxPixels / (spec.heightPx ?? heightPx)),
+      heightPx: spec.heightPx ?? defaultSide(heightPx, limits.maxPixels / (spec.widthPx ?? widthPx)),
+    };
+  }
+  const scale = Math.min(
+    1,
+    maxSidePx / Math.max(widthPx, heightPx),
+    Math.sqrt(limits.maxPixels / (widthPx * heightPx)),
+  );
+  return {
+    widthPx: defaultSide(widthPx * scale, maxSidePx),
+    heightPx: defaultSide(heightPx * scale, maxSidePx),
+  };
+}
+
+function defaultSide(sidePx: number, limitPx: number): number {
+  return Math.max(minSidePx, Math.floor(Math.min(sidePx, limitPx, maxSidePx) / 8) * 8);
 }
 
 function resolveLora(
@@ -154,16 +195,24 @@ class Problems {
   #first: { reason: ErrorReason; message: string; metadata: Record<string, string> } | undefined;
 
   /** Returns the listed spelling of `name`, or notes that there is none. */
-  known(reason: ErrorReason, what: string, field: string, name: string, listed: readonly string[]): string {
+  known(
+    reason: ErrorReason,
+    what: string,
+    field: string,
+    name: string,
+    listed: readonly string[],
+    isDefault = false,
+  ): string {
     const found = findListed(name, listed);
     if (found !== undefined) {
       return found;
     }
     const nearest = nearestNames(name, listed);
     const hint = nearest.length > 0 ? `; the nearest it has: ${nearest.join(", ")}` : "; it lists none";
-    this.#add(reason, field, `the backend has no ${what} "${name}"${hint}`, {
+    const whose = isDefault ? "not given, and the default of this server fails: " : "";
+    this.#add(reason, field, `${whose}the backend has no ${what} "${name}"${hint}`, {
       name,
-      nearest: nearest.join(","),
+      nearest: JSON.stringify(nearest),
     });
     return name;
   }

@@ -86,7 +86,7 @@ async function outcome(job: Job): Promise<{ readonly events: JobEvent[]; readonl
 describe("JobService", () => {
   it("tells the whole story of a job in order", async () => {
     await using fixture = await open([succeed]);
-    const job = await fixture.jobs.submit(spec, never);
+    const job = await fixture.jobs.submit(spec, "request-1", never);
     const { events, error } = await outcome(job);
     expect(error).toBeUndefined();
     expect(events.map(({ data }) => data.type)).toEqual([
@@ -108,7 +108,7 @@ describe("JobService", () => {
 
   it("has the phases of a job add up to its whole time", async () => {
     await using fixture = await open([succeed]);
-    const { events } = await outcome(await fixture.jobs.submit(spec, never));
+    const { events } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
     const end = events.at(-1)?.data;
     const timings = end?.type === "completed" ? end.result.timings : undefined;
     const { totalMs = Number.NaN, ...phases } = timings ?? {};
@@ -117,7 +117,7 @@ describe("JobService", () => {
 
   it("tells the backend to forget a prompt whose images it has", async () => {
     const fixture = await open([succeed]);
-    await outcome(await fixture.jobs.submit(spec, never));
+    await outcome(await fixture.jobs.submit(spec, "request-1", never));
     await fixture[Symbol.asyncDispose]();
     expect(fixture.engine.forgotten).toEqual(fixture.engine.requests.map(({ promptId }) => promptId));
   });
@@ -126,7 +126,7 @@ describe("JobService", () => {
     "runs a job again, under a new prompt id, after %s",
     async (reason) => {
       await using fixture = await open([failWith(new ServiceError(reason, "gone")), succeed]);
-      const { events, error } = await outcome(await fixture.jobs.submit(spec, never));
+      const { events, error } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
       expect(error).toBeUndefined();
       expect(events.at(-1)?.data).toMatchObject({ result: { attemptCount: 2 } });
       expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(2);
@@ -138,12 +138,12 @@ describe("JobService", () => {
       throw new ServiceError("NO_BACKEND", "refused");
     };
     await using fixture = await open([refused, refused, succeed]);
-    const { events } = await outcome(await fixture.jobs.submit(spec, never));
+    const { events } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
     expect(events.at(-1)?.data).toMatchObject({ result: { attemptCount: 1 } });
     expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(3);
 
     await using impatient = await open(Array(9).fill(refused), { backendDownGraceMs: 1 });
-    expect((await outcome(await impatient.jobs.submit(spec, never))).error).toMatchObject({
+    expect((await outcome(await impatient.jobs.submit(spec, "request-1", never))).error).toMatchObject({
       reason: "NO_BACKEND",
     });
   });
@@ -159,7 +159,7 @@ describe("JobService", () => {
       throw new ServiceError("CANCELLED_BY_CALLER", "stopped");
     };
     await using fixture = await open([lost, neverStarts], { maxQueueMs: 50 });
-    const { events, error } = await outcome(await fixture.jobs.submit(spec, never));
+    const { events, error } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
     expect(error).toMatchObject({ reason: "JOB_TIMEOUT" });
     expect(events.flatMap(({ data }) => (data.type === "queued" ? [data] : []))).toMatchObject([
       { attempt: 1, jobsAhead: 0 },
@@ -170,7 +170,7 @@ describe("JobService", () => {
   it("gives up a job that was lost as often as it may be tried", async () => {
     const lost = failWith(new ServiceError("PROMPT_LOST", "gone"));
     await using fixture = await open([lost, lost, lost, succeed]);
-    const job = await fixture.jobs.submit(spec, never);
+    const job = await fixture.jobs.submit(spec, "request-1", never);
     expect((await outcome(job)).error).toMatchObject({ reason: "BACKEND_LOST" });
     expect(fixture.engine.requests).toHaveLength(3);
     expect(job.state).toBe("failed");
@@ -179,9 +179,9 @@ describe("JobService", () => {
   it("frees the memory of the backend and tries once more when it ran out", async () => {
     const outOfMemory = failWith(new ServiceError("OUT_OF_MEMORY", "too big"));
     await using fixture = await open([outOfMemory, succeed, outOfMemory, outOfMemory, succeed]);
-    expect((await outcome(await fixture.jobs.submit(spec, never))).error).toBeUndefined();
+    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toBeUndefined();
     expect(fixture.engine.memoryFreedCount).toBe(1);
-    expect((await outcome(await fixture.jobs.submit(spec, never))).error).toMatchObject({
+    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toMatchObject({
       reason: "OUT_OF_MEMORY",
     });
     expect(fixture.engine.memoryFreedCount).toBe(2);
@@ -191,7 +191,9 @@ describe("JobService", () => {
     "does not repeat a job that failed with %s",
     async (reason) => {
       await using fixture = await open([failWith(new ServiceError(reason, "why")), succeed]);
-      expect((await outcome(await fixture.jobs.submit(spec, never))).error).toMatchObject({ reason });
+      expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toMatchObject({
+        reason,
+      });
       expect(fixture.engine.requests).toHaveLength(1);
     },
   );
@@ -200,10 +202,13 @@ describe("JobService", () => {
     const started = Promise.withResolvers<void>();
     await using fixture = await open([runUntilStopped(started.resolve)]);
     const owner = new AbortController();
-    const job = await fixture.jobs.submit(spec, owner.signal);
+    const job = await fixture.jobs.submit(spec, "request-1", owner.signal);
     await started.promise;
     owner.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));
-    expect((await outcome(job)).error).toBe(owner.signal.reason);
+    expect((await outcome(job)).error).toMatchObject({
+      cause: owner.signal.reason,
+      details: { metadata: { job_id: job.id } },
+    });
     expect(job.state).toBe("cancelled");
   });
 
@@ -211,8 +216,8 @@ describe("JobService", () => {
     const started = Promise.withResolvers<void>();
     await using fixture = await open([runUntilStopped(started.resolve)], { maxInFlight: 1 });
     const [first, second] = [new AbortController(), new AbortController()];
-    const running = await fixture.jobs.submit(spec, first.signal);
-    const waiting = await fixture.jobs.submit(spec, second.signal);
+    const running = await fixture.jobs.submit(spec, "request-1", first.signal);
+    const waiting = await fixture.jobs.submit(spec, "request-1", second.signal);
     await started.promise;
     second.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));
     await waiting.ended;
@@ -224,7 +229,7 @@ describe("JobService", () => {
 
   it("stops a job that runs for too long, with JOB_TIMEOUT", async () => {
     await using fixture = await open([runUntilStopped()], { maxRunMs: 20 });
-    const job = await fixture.jobs.submit(spec, never);
+    const job = await fixture.jobs.submit(spec, "request-1", never);
     expect((await outcome(job)).error).toMatchObject({ reason: "JOB_TIMEOUT" });
     expect(job.state).toBe("failed");
   });
@@ -232,8 +237,8 @@ describe("JobService", () => {
   it("lets a job expire that waits for too long", async () => {
     await using fixture = await open([runUntilStopped()], { maxInFlight: 1, maxQueueMs: 20 });
     const owner = new AbortController();
-    await fixture.jobs.submit(spec, owner.signal);
-    const waiting = await fixture.jobs.submit(spec, never);
+    await fixture.jobs.submit(spec, "request-1", owner.signal);
+    const waiting = await fixture.jobs.submit(spec, "request-1", never);
     expect((await outcome(waiting)).error).toMatchObject({ reason: "JOB_TIMEOUT" });
     expect(waiting.state).toBe("expired");
     owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
@@ -254,7 +259,7 @@ describe("JobService", () => {
     await using fixture = await open(Array(8).fill(script));
     const jobs = [];
     for (let i = 0; i < 8; i++) {
-      jobs.push(await fixture.jobs.submit({ ...spec, prompt: `${i}` }, never));
+      jobs.push(await fixture.jobs.submit({ ...spec, prompt: `${i}` }, "request-1", never));
     }
     await Promise.all(jobs.map(({ ended }) => ended));
     expect(order).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
@@ -269,7 +274,10 @@ describe("JobService", () => {
     };
     await using fixture = await open([succeed, second], { maxInFlight: 1 });
     fixture.engine.outputsReady = fetched.promise;
-    const jobs = [await fixture.jobs.submit(spec, never), await fixture.jobs.submit(spec, never)];
+    const jobs = [
+      await fixture.jobs.submit(spec, "request-1", never),
+      await fixture.jobs.submit(spec, "request-1", never),
+    ];
     await secondRuns.promise;
     expect(jobs.map(({ state }) => state)).toEqual(["running", "running"]);
     fetched.resolve();
@@ -279,9 +287,9 @@ describe("JobService", () => {
 
   it("refuses jobs beyond the bound of its queue and says when to come again", async () => {
     await using fixture = await open([runUntilStopped()], { maxInFlight: 1, maxQueued: 1 });
-    await fixture.jobs.submit(spec, never);
-    await fixture.jobs.submit(spec, never);
-    await expect(fixture.jobs.submit(spec, never)).rejects.toMatchObject({
+    await fixture.jobs.submit(spec, "request-1", never);
+    await fixture.jobs.submit(spec, "request-1", never);
+    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
       reason: "QUEUE_FULL",
       details: { retryAfterMs: expect.any(Number) },
     });
@@ -290,9 +298,11 @@ describe("JobService", () => {
   it("refuses jobs while the backend is down, and takes them again when it is up", async () => {
     await using fixture = await open([]);
     fixture.engine.setState("down");
-    await expect(fixture.jobs.submit(spec, never)).rejects.toMatchObject({ reason: "NO_BACKEND" });
+    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
+      reason: "NO_BACKEND",
+    });
     fixture.engine.setState("up");
-    expect((await outcome(await fixture.jobs.submit(spec, never))).error).toBeUndefined();
+    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toBeUndefined();
   });
 
   it("keeps waiting jobs while the backend is down for a moment, and gives them up when it stays down", async () => {
@@ -302,8 +312,8 @@ describe("JobService", () => {
       backendDownGraceMs: 20,
     });
     const owner = new AbortController();
-    await fixture.jobs.submit(spec, owner.signal);
-    const waiting = await fixture.jobs.submit(spec, never);
+    await fixture.jobs.submit(spec, "request-1", owner.signal);
+    const waiting = await fixture.jobs.submit(spec, "request-1", never);
     await started.promise;
     fixture.engine.setState("down");
     expect((await outcome(waiting)).error).toMatchObject({ reason: "NO_BACKEND" });
@@ -323,9 +333,9 @@ describe("JobService", () => {
       maxInFlight: 2,
     });
     const owner = new AbortController();
-    const job = await fixture.jobs.submit(spec, never);
-    await fixture.jobs.submit(spec, owner.signal);
-    const waiting = await fixture.jobs.submit(spec, never);
+    const job = await fixture.jobs.submit(spec, "request-1", never);
+    await fixture.jobs.submit(spec, "request-1", owner.signal);
+    const waiting = await fixture.jobs.submit(spec, "request-1", never);
     await started.promise;
     fixture.engine.setState("down");
     await waiting.ended;
@@ -337,12 +347,17 @@ describe("JobService", () => {
   it("ends every job with SHUTTING_DOWN when it is disposed of", async () => {
     const started = Promise.withResolvers<void>();
     const fixture = await open([runUntilStopped(started.resolve)], { maxInFlight: 1 });
-    const jobs = [await fixture.jobs.submit(spec, never), await fixture.jobs.submit(spec, never)];
+    const jobs = [
+      await fixture.jobs.submit(spec, "request-1", never),
+      await fixture.jobs.submit(spec, "request-1", never),
+    ];
     await started.promise;
     await fixture[Symbol.asyncDispose]();
     for (const job of jobs) {
       expect((await outcome(job)).error).toMatchObject({ reason: "SHUTTING_DOWN" });
     }
-    await expect(fixture.jobs.submit(spec, never)).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
+    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
+      reason: "SHUTTING_DOWN",
+    });
   });
 });

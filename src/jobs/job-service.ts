@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { isServiceError } from "../domain/errors.ts";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
 import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
 import { buildTextToImage } from "../domain/text-to-image.ts";
@@ -53,9 +53,10 @@ export class JobService implements AsyncDisposable {
    * Makes a job of `spec` and puts it into the queue. The job lives as long as `owner`: when that is aborted, the job is
    * stopped with the reason that `owner` was aborted with, and once it has ended its images are removed.
    *
+   * @param requestId under which the call is logged
    * @throws ServiceError what is wrong with the spec, or why no job is accepted now
    */
-  async submit(spec: GenerationSpec, owner: AbortSignal): Promise<Job> {
+  async submit(spec: GenerationSpec, requestId: string, owner: AbortSignal): Promise<Job> {
     this.#dispatcher.assertAccepting();
     const generation = await this.#resolve(spec, owner);
     owner.throwIfAborted();
@@ -65,7 +66,7 @@ export class JobService implements AsyncDisposable {
     const job = new Job(id, generation, plan, this.#deps.clock);
     job.log.append({ type: "accepted", generation });
     this.#dispatcher.enqueue(job);
-    void this.#logLife(job);
+    void this.#logLife(job, requestId);
     owner.addEventListener("abort", () => this.#release(job, owner.reason), { once: true });
     return job;
   }
@@ -112,20 +113,22 @@ export class JobService implements AsyncDisposable {
     });
   }
 
-  async #logLife(job: Job): Promise<void> {
+  async #logLife(job: Job, requestId: string): Promise<void> {
     const { logger, clock } = this.#deps;
     const { prompt, negativePrompt, ...parameters } = job.generation;
     const texts = this.#options.logPrompts ? { prompt, negativePrompt } : {};
-    const request = { jobId: job.id, ...parameters, seed: `${parameters.seed}`, ...texts };
+    const request = { jobId: job.id, requestId, ...parameters, seed: `${parameters.seed}`, ...texts };
     logger.debug(request, "job accepted");
     await job.ended;
     const facts = {
       ...request,
       state: job.state,
+      ...(job.failure instanceof ServiceError && { reason: job.failure.reason }),
       attempts: job.attempts.length,
       totalMs: Math.round(clock.monotonicMs() - job.createdMs),
     };
-    if (job.state === "failed") {
+    const failedByItself = job.state === "failed" && !job.stopSignal.aborted;
+    if (failedByItself) {
       logger.warn({ ...facts, err: job.failure }, "job failed");
     } else {
       logger.info(facts, "job ended");

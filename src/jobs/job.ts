@@ -94,7 +94,7 @@ export class Job {
   fail(error: unknown): void {
     this.#failure = error;
     this.become(this.#stateAfter(error));
-    this.log.fail(error);
+    this.log.fail(error instanceof ServiceError ? error.with({ metadata: { job_id: this.id } }) : error);
   }
 
   /** Yields the events numbered above `after`, waits for more, and ends with the job or throws why it did not succeed. */

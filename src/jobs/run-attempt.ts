@@ -1,8 +1,9 @@
-import { isServiceError, ServiceError } from "../domain/errors.ts";
+import { ServiceError } from "../domain/errors.ts";
+import type { WorkflowGraph } from "../domain/graph.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
 import type { ImageInfo } from "../domain/image.ts";
 import type { BackendInfo } from "../domain/job-event.ts";
-import { RunProgress } from "../domain/progress.ts";
+import { type ProgressReading, RunProgress } from "../domain/progress.ts";
 import type { Engine, Output, RunEvent } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -34,7 +35,7 @@ export interface AttemptHooks {
  * Runs one attempt of `job` to its end: the graph on the engine, then the images from there to the blob store. On
  * success the job has succeeded; stopping the job cancels the prompt on the engine first.
  *
- * @throws what `Engine.run` and `Engine.openOutput` throw; the reason of `job.stopSignal` if that was aborted
+ * @throws what `Engine.run` and `Engine.openOutput` throw, with the titles of nodes
  */
 export async function runAttempt(
   job: Job,
@@ -46,9 +47,7 @@ export async function runAttempt(
   try {
     await run.toEnd();
   } catch (error) {
-    throw job.stopSignal.aborted && isServiceError(error, "CANCELLED_BY_CALLER")
-      ? job.stopSignal.reason
-      : error;
+    throw error instanceof ServiceError ? withTitles(error, job.plan.graph) : error;
   }
 }
 
@@ -123,16 +122,14 @@ class AttemptRun {
         break;
       }
       case "nodeFinished":
-        this.#progress?.nodeFinished(event.nodeId, nowMs);
+        this.#tellProgress(event.nodeId, this.#progress?.nodeFinished(event.nodeId, nowMs));
         break;
-      case "progress": {
-        const reading = this.#progress?.nodeProgress(event.nodeId, event.value, event.max, nowMs);
-        if (reading !== undefined) {
-          this.#lastStep = reading.step;
-          log.append({ type: "progress", nodeId: event.nodeId, ...reading });
-        }
+      case "progress":
+        this.#tellProgress(
+          event.nodeId,
+          this.#progress?.nodeProgress(event.nodeId, event.value, event.max, nowMs),
+        );
         break;
-      }
       case "preview": {
         const imageIndex = plan.images.findIndex(({ samplerNodeId }) => samplerNodeId === event.nodeId);
         this.#previews?.push({
@@ -160,6 +157,13 @@ class AttemptRun {
       nodeCount: Object.keys(this.#job.plan.graph).length,
       cachedNodeCount: this.#progress.cachedNodeCount,
     });
+  }
+
+  #tellProgress(nodeId: string, reading: ProgressReading | undefined): void {
+    if (reading !== undefined) {
+      this.#lastStep = reading.step;
+      this.#job.log.append({ type: "progress", nodeId, ...reading });
+    }
   }
 
   /** Starts fetching the images that are among `outputs` and have not been fetched, by an earlier attempt either. */
@@ -230,6 +234,19 @@ class AttemptRun {
         this.#job.log.append({ type: "preview", nodeId, imageIndex, step, ...image }),
     });
   }
+}
+
+/** Adds to each node of the failure the title that it has in the graph. */
+function withTitles(error: ServiceError, graph: WorkflowGraph): ServiceError {
+  const { nodes } = error.details;
+  return nodes === undefined
+    ? error
+    : error.with({
+        nodes: nodes.map((node) => {
+          const title = graph[node.nodeId]?._meta?.title;
+          return title === undefined ? node : { ...node, title };
+        }),
+      });
 }
 
 function ranTooLong(maxRunMs: number): ServiceError {

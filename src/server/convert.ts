@@ -58,24 +58,23 @@ export function toSpecMessage(generation: ResolvedGeneration): SpecMessage {
   });
 }
 
-/** Writes an event, but for `image`, whose data the caller has to add. */
-export function toEventMessage(jobId: string, event: JobEvent): JobEventMessage {
+/** Writes an event other than `image`, which needs the bytes of the image too. */
+export function toEventMessage(
+  jobId: string,
+  data: Exclude<JobEventData, { type: "image" }>,
+  { sequence, time }: JobEvent,
+): JobEventMessage {
   return create(JobEventSchema, {
-    sequence: event.sequence,
-    emitTime: timestampFromDate(event.time),
+    sequence,
+    emitTime: timestampFromDate(time),
     jobId,
-    event: toEventCase(jobId, event.data),
+    event: eventInit(jobId, data),
   });
-}
-
-function toEventCase(jobId: string, data: JobEventData): JobEventMessage["event"] {
-  const message = create(JobEventSchema, { event: eventInit(jobId, data) });
-  return message.event;
 }
 
 type EventInit = NonNullable<MessageInitShape<typeof JobEventSchema>["event"]>;
 
-function eventInit(jobId: string, data: JobEventData): EventInit {
+function eventInit(jobId: string, data: Exclude<JobEventData, { type: "image" }>): EventInit {
   switch (data.type) {
     case "accepted":
       return { case: "accepted", value: { resolvedSpec: toSpecMessage(data.generation) } };
@@ -108,10 +107,10 @@ function eventInit(jobId: string, data: JobEventData): EventInit {
           ...(data.remainingMs === undefined ? {} : { remaining: toDuration(data.remainingMs) }),
         },
       };
-    case "preview":
-      return { case: "preview", value: { ...data, format: messageFormat[data.format] } };
-    case "image":
-      return { case: "image", value: { image: toImageInit(data.image), chunked: false } };
+    case "preview": {
+      const { type: _, ...preview } = data;
+      return { case: "preview", value: { ...preview, format: messageFormat[data.format] } };
+    }
     case "completed":
       return { case: "completed", value: { result: toResultMessage(jobId, data.result) } };
   }

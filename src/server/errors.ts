@@ -74,7 +74,7 @@ function detailsOf(
     details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   if (nodes.length > 0) {
-    const failures = nodes.map(({ inputName = "", ...node }) => ({ ...node, inputName }));
+    const failures = nodes.map(({ inputName = "", title = "", ...node }) => ({ ...node, inputName, title }));
     details.push({ desc: WorkflowFailureSchema, value: create(WorkflowFailureSchema, { nodes: failures }) });
   }
   if (retryAfterMs !== undefined) {

@@ -216,7 +216,7 @@ describe("a name that the backend does not have is refused with the nearest ones
       const failure = await send({ spec: { ...small, ...change } });
       expect(failure, protocol).toMatchObject({ code: "InvalidArgument", reason, fields: [`spec.${field}`] });
       expect(failure.metadata.name, protocol).toBe(name);
-      expect(failure.metadata.nearest?.split(","), protocol).toContain(nearest);
+      expect(JSON.parse(failure.metadata.nearest ?? "[]"), protocol).toContain(nearest);
       expect(failure.message, protocol).toContain(nearest);
       expectNoLeak(failure.everything.replaceAll(name, ""));
     }

@@ -12,13 +12,13 @@ export declare const file_comfyrpc_v1_error: GenFile;
 
 /**
  * What went wrong in a workflow. A detail of calls that fail with `WORKFLOW_REJECTED`, `NODE_FAILED` or
- * `OUT_OF_MEMORY`.
+ * `OUT_OF_MEMORY`; left out if ComfyUI named no node.
  *
  * @generated from message comfyrpc.v1.WorkflowFailure
  */
 export declare type WorkflowFailure = Message<"comfyrpc.v1.WorkflowFailure"> & {
   /**
-   * The nodes that ComfyUI complained of; empty if it named none.
+   * The nodes that ComfyUI complained of.
    *
    * @generated from field: repeated comfyrpc.v1.NodeFailure nodes = 1;
    */
@@ -92,8 +92,10 @@ export declare const NodeFailureSchema: GenMessage<NodeFailure>;
  *
  * Every call that reaches the service and fails carries a `google.rpc.ErrorInfo` with domain `comfyrpc` and
  * one of these values as its reason, written without the prefix `ERROR_REASON_`. The code in front of each
- * description is the status of the call. A call that cannot be read (unknown method, malformed or too large
- * a message, wrong content type) is refused by the RPC protocol before that, with a status alone.
+ * description is the status of the call. Its metadata has `request_id`, under which the server logs the call;
+ * `job_id`, if the call had become a job; and what is said below. A call that cannot be read (unknown method,
+ * malformed or too large a message, wrong content type) is refused by the RPC protocol before that, with a
+ * status alone.
  *
  * @generated from enum comfyrpc.v1.ErrorReason
  */
@@ -113,7 +115,8 @@ export enum ErrorReason {
   INVALID_FIELD = 1,
 
   /**
-   * `INVALID_ARGUMENT`: the backend has no such checkpoint. Metadata: `name`, `nearest`.
+   * `INVALID_ARGUMENT`: the backend has no such checkpoint. Metadata: `name`, and `nearest`, a JSON array of
+   * up to three names.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_FOUND = 2;
    */
@@ -185,7 +188,8 @@ export enum ErrorReason {
   NO_BACKEND = 11,
 
   /**
-   * `UNAVAILABLE`: the backend was lost while it ran the job, and no attempt is left.
+   * `UNAVAILABLE`: the backend was lost while it ran the job or delivered its images, and running it again is
+   * of no use or not safe.
    *
    * @generated from enum value: ERROR_REASON_BACKEND_LOST = 12;
    */

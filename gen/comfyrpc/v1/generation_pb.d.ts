@@ -46,7 +46,7 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
 
   /**
    * Width in pixels: 64 to 2,048, a multiple of 8. Default: the native size of the model if its file
-   * says one, else 512.
+   * says one, else 512; made smaller where the limits of the server ask for it.
    *
    * @generated from field: optional uint32 width_px = 4;
    */
@@ -98,8 +98,9 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
   scheduler: string;
 
   /**
-   * Seed of the first image: 0 to 2^64-1 (a string in JSON). Default: random, below 2^53; the image says
-   * which. The same spec with the same seed on the same backend gives the same picture.
+   * Seed of the first image: 0 to 2^64-1 (a string in JSON; Java shows the upper half as negative numbers).
+   * Default: random, below 2^53; the image says which. The same spec with the same seed on the same backend
+   * gives the same picture.
    *
    * @generated from field: optional uint64 seed = 11;
    */
@@ -138,9 +139,9 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
   vae: string;
 
   /**
-   * Set, even if empty, to get preview images while sampling. Default: no previews. Only calls that
-   * stream events have them, and a backend older than ComfyUI 0.5 sends them only if it was started
-   * with previews on.
+   * Set, even if empty (in Python, by `SetInParent`), to get preview images while sampling. Default: none.
+   * Only calls that stream events have them, and a backend older than ComfyUI 0.5 sends them only if it was
+   * started with previews on.
    *
    * @generated from field: comfyrpc.v1.PreviewOptions preview = 16;
    */

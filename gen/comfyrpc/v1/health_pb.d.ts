@@ -68,7 +68,7 @@ export declare const BackendHealthSchema: GenMessage<BackendHealth>;
  */
 export declare type ServiceHealth = Message<"comfyrpc.v1.ServiceHealth"> & {
   /**
-   * Whether a call to generate would be accepted now.
+   * Whether a backend is up or degraded and the service is not shutting down. A full queue does not count.
    *
    * @generated from field: bool ready = 1;
    */
@@ -144,8 +144,9 @@ export enum BackendState {
   UP = 2,
 
   /**
-   * It takes jobs, but something is amiss, as `reason` says: its event socket is down, so that jobs end as they
-   * should with little progress in between; or it did not work on its last job, and another may be tried.
+   * It takes jobs, but something is amiss, as `reason` says: its event socket is down, so that jobs end as
+   * they should with little progress in between; or it did not work on its last job, and another may be
+   * tried.
    *
    * @generated from enum value: BACKEND_STATE_DEGRADED = 3;
    */

@@ -25,7 +25,8 @@ export declare const file_comfyrpc_v1_job_event: GenFile;
  */
 export declare type JobEvent = Message<"comfyrpc.v1.JobEvent"> & {
   /**
-   * Number of the event in its job, from 1, rising; an `image_chunk` bears the number of its `image`.
+   * Number of the event in its job, from 1, rising; an `image_chunk` bears the number of its `image`, and
+   * cannot be had again without it.
    * Numbers are missing where an event was left out for a slow reader: `progress`, `preview` and repeated
    * `queued` events may be; the others never are.
    *
@@ -269,7 +270,7 @@ export declare type JobProgress = Message<"comfyrpc.v1.JobProgress"> & {
   nodeId: string;
 
   /**
-   * Step that the node has finished; 0 to `steps`.
+   * Step that the node has finished; 0 to `steps`. A node that counts no steps reports 1 of 1 at its end.
    *
    * @generated from field: uint32 step = 2;
    */

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
@@ -9,10 +9,13 @@ import {
 import { type JobEvent as JobEventMessage, JobEventSchema } from "../../../gen/comfyrpc/v1/job_event_pb.js";
 import type { ImageInfo } from "../../domain/image.ts";
 import type { JobEvent } from "../../domain/job-event.ts";
+import type { Job } from "../../jobs/job.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import type { BlobStore } from "../../storage/blob-store.ts";
 import { callSignal } from "../call-signal.ts";
 import { fromSpecMessage, toEventMessage, toImageInit } from "../convert.ts";
+import { requestIdOf } from "../request-id.ts";
+import { readImage } from "./read-image.ts";
 import { specOf } from "./required-spec.ts";
 
 /** Just under 256 KiB, so that a chunk and what frames it fit into a buffer of that size. */
@@ -31,45 +34,43 @@ export function generateWithProgress({
     context: HandlerContext,
   ): AsyncGenerator<GenerateWithProgressResponse> {
     const signal = callSignal(context);
-    const job = await jobs.submit(fromSpecMessage(specOf(request)), signal);
+    const spec = fromSpecMessage(specOf(request));
+    const job = await jobs.submit(spec, requestIdOf(context.requestHeader), signal);
     for await (const event of job.events(0n, signal)) {
-      const messages =
-        event.data.type === "image"
-          ? imageMessages(job.id, event, event.data.image)
-          : [toEventMessage(job.id, event)];
-      for await (const message of messages) {
-        yield create(GenerateWithProgressResponseSchema, { event: message });
+      if (event.data.type !== "image") {
+        yield wrap(toEventMessage(job.id, event.data, event));
+        continue;
       }
-    }
-
-    /** An image with its data, or without and then its data in chunks. */
-    async function* imageMessages(
-      jobId: string,
-      event: JobEvent,
-      image: ImageInfo,
-    ): AsyncGenerator<JobEventMessage> {
-      const common = { sequence: event.sequence, emitTime: timestampFromDate(event.time), jobId };
-      const announce = (data: Uint8Array<ArrayBuffer> | undefined) =>
-        create(JobEventSchema, {
-          ...common,
-          event: {
-            case: "image",
-            value: { image: { ...toImageInit(image), ...(data && { data }) }, chunked: data === undefined },
-          },
-        });
-      if (image.sizeBytes <= job.generation.output.inlineLimitBytes) {
-        for await (const data of blobs.read(image.blobId, image.sizeBytes, signal)) {
-          yield announce(data);
-        }
-        return;
-      }
-      yield announce(undefined);
-      let offset = 0n;
-      for await (const data of blobs.read(image.blobId, chunkBytes, signal)) {
-        const value = { imageIndex: image.index, offset, data };
-        yield create(JobEventSchema, { ...common, event: { case: "imageChunk", value } });
-        offset += BigInt(data.length);
+      for await (const message of imageMessages(job, event, event.data.image, blobs, signal)) {
+        yield wrap(message);
       }
     }
   };
+}
+
+function wrap(event: JobEventMessage): GenerateWithProgressResponse {
+  return create(GenerateWithProgressResponseSchema, { event });
+}
+
+/** An image with its data; above the inline limit without, and then its data in chunks. */
+async function* imageMessages(
+  { id: jobId, generation }: Job,
+  { sequence, time }: JobEvent,
+  image: ImageInfo,
+  blobs: BlobStore,
+  signal: AbortSignal,
+): AsyncGenerator<JobEventMessage> {
+  const message = (event: NonNullable<MessageInitShape<typeof JobEventSchema>["event"]>) =>
+    create(JobEventSchema, { sequence, emitTime: timestampFromDate(time), jobId, event });
+  if (image.sizeBytes <= generation.output.inlineLimitBytes) {
+    const data = await readImage(blobs, image, signal);
+    yield message({ case: "image", value: { image: { ...toImageInit(image), data }, chunked: false } });
+    return;
+  }
+  yield message({ case: "image", value: { image: toImageInit(image), chunked: true } });
+  let offset = 0n;
+  for await (const data of blobs.read(image.blobId, chunkBytes, signal)) {
+    yield message({ case: "imageChunk", value: { imageIndex: image.index, offset, data } });
+    offset += BigInt(data.length);
+  }
 }

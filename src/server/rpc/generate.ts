@@ -13,19 +13,22 @@ import type { JobService } from "../../jobs/job-service.ts";
 import type { BlobStore } from "../../storage/blob-store.ts";
 import { callSignal } from "../call-signal.ts";
 import { fromSpecMessage, toImageInit, toResultMessage } from "../convert.ts";
+import { requestIdOf } from "../request-id.ts";
+import { readImage } from "./read-image.ts";
 import { specOf } from "./required-spec.ts";
 
 /** `ImageService.Generate`: submit, wait, collect. */
 export function generate({ jobs, blobs }: { readonly jobs: JobService; readonly blobs: BlobStore }) {
   return async (request: GenerateRequest, context: HandlerContext): Promise<GenerateResponse> => {
     const signal = callSignal(context);
-    const job = await jobs.submit(fromSpecMessage(specOf(request)), signal);
+    const { preview: _, ...spec } = fromSpecMessage(specOf(request)); // nobody would see previews
+    const job = await jobs.submit(spec, requestIdOf(context.requestHeader), signal);
     const result = await resultOf(job, signal);
     assertFits(result.images, job.generation.output.inlineLimitBytes);
     const images = await Promise.all(
       result.images.map(async (image) => ({
         ...toImageInit(image),
-        data: await readWhole(blobs, image, signal),
+        data: await readImage(blobs, image, signal),
       })),
     );
     return create(GenerateResponseSchema, { images, result: toResultMessage(job.id, result) });
@@ -51,18 +54,4 @@ function assertFits(images: readonly ImageInfo[], limitBytes: number): void {
       { metadata: { size_bytes: `${sizeBytes}`, limit_bytes: `${limitBytes}` } },
     );
   }
-}
-
-async function readWhole(
-  blobs: BlobStore,
-  image: ImageInfo,
-  signal: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const data = new Uint8Array(image.sizeBytes);
-  let offset = 0;
-  for await (const chunk of blobs.read(image.blobId, image.sizeBytes, signal)) {
-    data.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return data;
 }
