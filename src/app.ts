@@ -113,6 +113,11 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       handler,
       shutdown,
       logger,
+      maxHeaderBytes: config.maxHeaderBytes,
+      maxConcurrentStreams: config.maxStreamsPerConnection,
+      stalledStreamTimeoutMs: config.stalledStreamSeconds * 1_000,
+      pingIntervalMs: config.pingSeconds * 1_000,
+      maxSessionAgeMs: config.maxConnectionAgeSeconds * 1_000,
     }),
   );
   opened.defer(() => draining.abort());
@@ -234,9 +239,10 @@ function readinessOf(engine: Engine, draining: AbortSignal): Readiness {
   if (draining.aborted) {
     return { ready: false, reason: "shutting down" };
   }
-  const { state, reason, ...rest } = engine.health();
-  const ready = isUsable({ state, reason, ...rest });
-  return { ready, reason: ready ? "" : reason || `backend ${state}` };
+  const health = engine.health();
+  return isUsable(health)
+    ? { ready: true, reason: "" }
+    : { ready: false, reason: health.reason || `backend ${health.state}` };
 }
 
 async function* usability(engine: Engine, signal: AbortSignal): AsyncGenerator<boolean> {

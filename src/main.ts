@@ -2,6 +2,7 @@
 import { generateCommand } from "./cli/generate-command.ts";
 import { healthCommand } from "./cli/health-command.ts";
 import { runProgram } from "./cli/program.ts";
+import { onClosedOutput } from "./commands/closed-output.ts";
 import { demoCommand } from "./commands/demo-command.ts";
 import { engineCommand } from "./commands/engine-command.ts";
 import { serveCommand } from "./commands/serve-command.ts";
@@ -16,6 +17,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     }
     stopping.abort(new Error(`stopped by ${signal}`));
   });
+}
+for (const output of [process.stdout, process.stderr]) {
+  onClosedOutput(output, () => stopping.abort(new Error("nobody reads the output")));
 }
 
 process.exitCode = await runProgram(

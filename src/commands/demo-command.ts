@@ -10,6 +10,7 @@ import { runGenerate } from "../cli/run-generate.ts";
 import { parseServerAddress } from "../cli/server-address.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { type Environment, loadConfig } from "./load-config.ts";
+import { reportStartErrors, starting } from "./start-error.ts";
 
 /** How long the demo waits for its backend, in milliseconds. */
 const readyTimeoutMs = 15_000;
@@ -22,7 +23,9 @@ export function demoCommand(context: CliContext, env: Environment): Command {
       "Starts the service on a free port, draws over gRPC as a caller would, saves the images, and stops.",
     )
     .argument("<prompt>", "what the picture should show")
-    .action((prompt: string) => finishCommand(context, () => demo(prompt, command, context, env)));
+    .action((prompt: string) =>
+      finishCommand(context, () => reportStartErrors(context, () => demo(prompt, command, context, env))),
+    );
   return addGenerationOptions(command);
 }
 
@@ -40,7 +43,7 @@ async function demo(
   if (config === undefined) {
     return ExitCode.usage;
   }
-  await using service = await startService(config, createLogger({ level: config.logLevel }));
+  await using service = await starting(startService(config, createLogger({ level: config.logLevel })));
   if (!options.quiet && !options.json) {
     context.stderr.write(`${service.startedBuiltInEngine ? builtInEngineNotice : "Drawing with ComfyUI."}\n`);
   }

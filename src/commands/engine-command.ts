@@ -1,10 +1,12 @@
 import { once } from "node:events";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { ExitCode } from "../cli/exit-code.ts";
+import { finishCommand } from "../cli/finish-command.ts";
 import type { CliContext } from "../cli/io.ts";
 import { parseWholeNumber } from "../cli/option-values.ts";
 import { startDemoEngine } from "../engine/demo/demo-engine.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { reportStartErrors, starting } from "./start-error.ts";
 
 /** `comfyrpc engine`: runs the built-in engine alone, for other programs that speak ComfyUI's protocol. */
 export function engineCommand(context: CliContext): Command {
@@ -18,20 +20,41 @@ export function engineCommand(context: CliContext): Command {
     .addOption(
       new Option("--port <number>", "port to listen on; 0 takes a free one")
         .default(8188)
-        .argParser(parseWholeNumber),
+        .argParser(wholeNumberUpTo(65_535)),
     )
     .addOption(
-      new Option("--step-ms <ms>", "time for a sampling step").default(120).argParser(parseWholeNumber),
+      new Option("--step-ms <ms>", "time for a sampling step")
+        .default(120)
+        .argParser(wholeNumberUpTo(60_000)),
     )
-    .action(async () => {
-      const { host, port, stepMs } = command.opts<{ host: string; port: number; stepMs: number }>();
-      const logger = createLogger({ level: "info" });
-      await using engine = await startDemoEngine({ host, port, stepMs, logger });
-      context.stdout.write(`${engine.url}\n`);
-      if (!context.signal.aborted) {
-        await once(context.signal, "abort");
-      }
-      context.setExitCode(ExitCode.ok);
-    });
+    .action(() =>
+      finishCommand(context, () => reportStartErrors(context, () => runEngine(command.opts(), context))),
+    );
   return command;
+}
+
+interface EngineOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly stepMs: number;
+}
+
+async function runEngine(options: EngineOptions, context: CliContext): Promise<ExitCode> {
+  const logger = createLogger({ level: "info" });
+  await using engine = await starting(startDemoEngine({ ...options, logger }));
+  context.stdout.write(`${engine.url}\n`);
+  if (!context.signal.aborted) {
+    await once(context.signal, "abort");
+  }
+  return ExitCode.ok;
+}
+
+function wholeNumberUpTo(max: number): (text: string) => number {
+  return (text) => {
+    const value = parseWholeNumber(text);
+    if (value > max) {
+      throw new InvalidArgumentError(`It takes a whole number from 0 to ${max}.`);
+    }
+    return value;
+  };
 }

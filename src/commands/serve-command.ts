@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import { startService } from "../app.ts";
 import { ExitCode } from "../cli/exit-code.ts";
+import { finishCommand } from "../cli/finish-command.ts";
 import type { CliContext } from "../cli/io.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { type Environment, loadConfig } from "./load-config.ts";
+import { reportStartErrors, starting } from "./start-error.ts";
 
 /** `comfyrpc serve`: runs the service until it is told to stop, then drains it. */
 export function serveCommand(context: CliContext, env: Environment): Command {
@@ -17,20 +19,21 @@ export function serveCommand(context: CliContext, env: Environment): Command {
     .addOption(new Option("--insecure", "serve everybody who can reach the address (COMFYRPC_INSECURE)"))
     .addOption(new Option("--comfyui-url <url>", "address of ComfyUI (COMFYUI_URL)"))
     .addOption(new Option("--log-level <level>", "lowest level to log (COMFYRPC_LOG_LEVEL)"))
-    .action(async () => {
-      const flags: Record<string, unknown> = command.opts();
-      context.setExitCode(
-        await serve(context, {
-          ...env,
-          ...text("COMFYRPC_HOST", flags.host),
-          ...text("COMFYRPC_PORT", flags.port),
-          ...(flags.insecure === true && { COMFYRPC_INSECURE: "true" }),
-          ...text("COMFYUI_URL", flags.comfyuiUrl),
-          ...text("COMFYRPC_LOG_LEVEL", flags.logLevel),
-        }),
-      );
+    .action(() => {
+      const settings = { ...env, ...settingsOf(command.opts()) };
+      return finishCommand(context, () => reportStartErrors(context, () => serve(context, settings)));
     });
   return command;
+}
+
+function settingsOf(flags: Readonly<Record<string, unknown>>): Environment {
+  return {
+    ...text("COMFYRPC_HOST", flags.host),
+    ...text("COMFYRPC_PORT", flags.port),
+    ...(flags.insecure === true && { COMFYRPC_INSECURE: "true" }),
+    ...text("COMFYUI_URL", flags.comfyuiUrl),
+    ...text("COMFYRPC_LOG_LEVEL", flags.logLevel),
+  };
 }
 
 async function serve(context: CliContext, env: Environment): Promise<ExitCode> {
@@ -39,7 +42,7 @@ async function serve(context: CliContext, env: Environment): Promise<ExitCode> {
     return ExitCode.usage;
   }
   const logger = createLogger({ level: config.logLevel });
-  await using service = await startService(config, logger);
+  await using service = await starting(startService(config, logger));
   await aborted(context.signal);
   logger.info({ graceSeconds: config.drainSeconds }, "draining");
   await service.drain(config.drainSeconds * 1_000, new AbortController().signal);

@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { testCertificate } from "../../test/support/test-certificate.ts";
 import { ConfigError, readConfig } from "./config.ts";
 
 function problemsOf(env: Record<string, string>): string[] {
@@ -94,13 +96,97 @@ describe("readConfig", () => {
     const directory = await mkdtemp(join(tmpdir(), "comfyrpc-config-"));
     try {
       const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
-      await writeFile(cert, "the certificate");
+      await writeFile(cert, testCertificate.certificate);
       const env = { COMFYRPC_TLS_CERT_FILE: cert, COMFYRPC_TLS_KEY_FILE: key };
       expect(problemsOf(env)).toEqual([expect.stringContaining("COMFYRPC_TLS_KEY_FILE: ENOENT")]);
-      await writeFile(key, "the key");
-      expect(readConfig(env).files.tls).toEqual({ cert: "the certificate", key: "the key" });
+      await writeFile(key, testCertificate.privateKey);
+      expect(readConfig(env).files.tls).toEqual({
+        cert: testCertificate.certificate,
+        key: testCertificate.privateKey,
+      });
     } finally {
       await rm(directory, { recursive: true });
     }
+  });
+
+  it("refuses files that hold no certificate or key, and a key that is not the certificate's", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "comfyrpc-config-"));
+    try {
+      const [cert, key, ca] = [join(directory, "cert"), join(directory, "key"), join(directory, "ca")];
+      const env = { COMFYRPC_TLS_CERT_FILE: cert, COMFYRPC_TLS_KEY_FILE: key, COMFYUI_CA_FILE: ca };
+      for (const file of [cert, key, ca]) await writeFile(file, "no PEM");
+      expect(problemsOf(env)).toEqual([
+        expect.stringMatching(/^COMFYUI_CA_FILE: holds no PEM certificate/),
+        expect.stringMatching(/^COMFYRPC_TLS_CERT_FILE: holds no PEM certificate/),
+        expect.stringMatching(/^COMFYRPC_TLS_KEY_FILE: holds no PEM private key/),
+      ]);
+      const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+      await writeFile(ca, testCertificate.certificate);
+      await writeFile(cert, testCertificate.certificate);
+      await writeFile(key, privateKey.export({ type: "pkcs8", format: "pem" }));
+      expect(problemsOf(env)).toEqual([expect.stringContaining("is not the key of the certificate")]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("refuses a directory for images that is none", () => {
+    for (const path of ["/no/such/directory", import.meta.filename]) {
+      expect(problemsOf({ COMFYRPC_TEMP_DIR: path })).toEqual([
+        `COMFYRPC_TEMP_DIR: ${path} is no directory; make it, or name another`,
+      ]);
+    }
+  });
+
+  it("refuses headers that HTTP cannot carry, without telling their values", () => {
+    expect(problemsOf({ COMFYUI_HEADERS: '{"x key":"secret"}' })).toEqual([
+      expect.stringMatching(/^COMFYUI_HEADERS: .*x key/),
+    ]);
+    const problems = [
+      ...problemsOf({ COMFYUI_HEADERS: '{"x-key":"secret\\n"}' }),
+      ...problemsOf({ COMFYUI_TOKEN: "sec\nret" }),
+    ];
+    expect(problems).toEqual([
+      expect.stringMatching(/^COMFYUI_HEADERS: .*x-key/),
+      expect.stringMatching(/^COMFYUI_TOKEN: /),
+    ]);
+    expect(problems.join()).not.toContain("secret");
+  });
+
+  it.each([
+    ["https://app.example.com/", "https://app.example.com"],
+    ["https://app.example.com/page?x#y", "https://app.example.com"],
+    ["https://App.example.com:443", "https://app.example.com"],
+    ["app.example.com", "* or an origin such as https://app.example.com"],
+    ["null", "* or an origin such as https://app.example.com"],
+  ])("refuses %s as an origin, and says what is right", (origin, right) => {
+    expect(problemsOf({ COMFYRPC_CORS_ORIGINS: `https://ok.example,${origin}` })).toEqual([
+      `COMFYRPC_CORS_ORIGINS: ${origin} is no origin, which is a scheme, a host and at most a port; write ${right}`,
+    ]);
+  });
+
+  it.each(["*", "http://localhost:5173", "http://[::1]:81", "capacitor://localhost"])(
+    "takes %s as an origin",
+    (origin) => {
+      expect(readConfig({ COMFYRPC_CORS_ORIGINS: origin }).corsOrigins).toEqual([origin]);
+    },
+  );
+
+  it.each(["http://comfy.example/?token=1", "http://comfy.example/base#top"])(
+    "refuses the address %s, of which a part would be lost",
+    (url) => {
+      expect(problemsOf({ COMFYUI_URL: url })).toEqual([expect.stringMatching(/^COMFYUI_URL: .*query/)]);
+    },
+  );
+
+  it("reads the limits of connections", () => {
+    expect(readConfig({ COMFYRPC_MAX_HEADER_BYTES: "65536", COMFYRPC_PING_SECONDS: "5" })).toMatchObject({
+      maxHeaderBytes: 65_536,
+      maxStreamsPerConnection: 256,
+      stalledStreamSeconds: 120,
+      pingSeconds: 5,
+      maxConnectionAgeSeconds: 3_600,
+    });
+    expect(problemsOf({ COMFYRPC_STALLED_STREAM_SECONDS: "0" })).toHaveLength(1);
   });
 });

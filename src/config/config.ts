@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
 import { isIP } from "node:net";
+import { createSecureContext } from "node:tls";
 import type { z } from "zod";
 import { settings } from "./settings.ts";
 
@@ -20,7 +22,7 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the configuration from `env` and from the files it names.
+ * Reads the configuration from `env` and from the files it names, whose contents it checks.
  *
  * @throws ConfigError
  */
@@ -81,12 +83,55 @@ function readFiles(values: SettingValues, problems: string[]): ConfigFiles {
       return "";
     }
   };
-  const { tlsCertFile, tlsKeyFile, comfyUiCaFile } = values;
-  return {
+  const { tlsCertFile, tlsKeyFile, comfyUiCaFile, tempDirectory } = values;
+  const files = {
     tls:
       tlsCertFile === undefined || tlsKeyFile === undefined
         ? undefined
         : { cert: read("tlsCertFile", tlsCertFile), key: read("tlsKeyFile", tlsKeyFile) },
     comfyUiCa: comfyUiCaFile === undefined ? undefined : read("comfyUiCaFile", comfyUiCaFile),
   };
+  if (problems.length === 0) {
+    problems.push(...contentProblems(files));
+  }
+  if (tempDirectory !== undefined) {
+    problems.push(...directoryProblems(tempDirectory));
+  }
+  return files;
+}
+
+function contentProblems({ tls, comfyUiCa }: ConfigFiles): string[] {
+  const problems: string[] = [];
+  const check = (text: string, use: () => unknown) => {
+    try {
+      use();
+    } catch (error) {
+      problems.push(`${text} (${error instanceof Error ? error.message : String(error)})`);
+    }
+  };
+  if (comfyUiCa !== undefined) {
+    check("COMFYUI_CA_FILE: holds no PEM certificate", () => new X509Certificate(comfyUiCa));
+  }
+  if (tls !== undefined) {
+    check("COMFYRPC_TLS_CERT_FILE: holds no PEM certificate", () => createSecureContext({ cert: tls.cert }));
+    check("COMFYRPC_TLS_KEY_FILE: holds no PEM private key, or one with a passphrase", () =>
+      createSecureContext({ key: tls.key }),
+    );
+  }
+  if (tls !== undefined && problems.length === 0) {
+    check("COMFYRPC_TLS_KEY_FILE: is not the key of the certificate in COMFYRPC_TLS_CERT_FILE", () =>
+      createSecureContext(tls),
+    );
+  }
+  return problems;
+}
+
+function directoryProblems(path: string): string[] {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory()
+      ? []
+      : [`COMFYRPC_TEMP_DIR: ${path} is no directory; make it, or name another`];
+  } catch (error) {
+    return [`COMFYRPC_TEMP_DIR: ${error instanceof Error ? error.message : String(error)}`];
+  }
 }

@@ -1,3 +1,4 @@
+import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
 
 /** A setting of the service: where it is read from, what it means, and how its text becomes a value. */
@@ -39,22 +40,76 @@ const list = () =>
       .map((part) => part.trim())
       .filter((part) => part !== ""),
   );
-const headers = () =>
-  optionalText().transform((value, context) => {
-    try {
-      return z.record(z.string(), z.string()).parse(value === undefined ? {} : JSON.parse(value));
-    } catch {
-      context.addIssue({ code: "custom", message: 'must be a JSON object of texts, such as {"X-Key":"…"}' });
-      return z.NEVER;
+const origins = () =>
+  list().superRefine((parts, context) => {
+    for (const part of parts) {
+      if (part !== "*" && originOf(part) !== part) {
+        context.addIssue({ code: "custom", message: notAnOrigin(part) });
+      }
     }
   });
-const httpUrl = () =>
+const headers = () =>
+  optionalText()
+    .transform((value, context) => {
+      try {
+        return z.record(z.string(), z.string()).parse(value === undefined ? {} : JSON.parse(value));
+      } catch {
+        context.addIssue({
+          code: "custom",
+          message: 'must be a JSON object of texts, such as {"X-Key":"…"}',
+        });
+        return z.NEVER;
+      }
+    })
+    .superRefine((values, context) => {
+      for (const [name, value] of Object.entries(values)) {
+        const message = headerProblem(name, value);
+        if (message !== undefined) {
+          context.addIssue({ code: "custom", message });
+        }
+      }
+    });
+const bearerToken = () =>
   optionalText().refine(
-    (value) => value === undefined || /^https?:$/.test(URL.parse(value)?.protocol ?? ""),
-    {
-      error: "must be an http:// or https:// address",
-    },
+    (value) => value === undefined || headerProblem("authorization", value) === undefined,
+    { error: "has a character that no HTTP header may have, such as a line break" },
   );
+const httpUrl = () =>
+  optionalText()
+    .refine((value) => value === undefined || /^https?:$/.test(URL.parse(value)?.protocol ?? ""), {
+      error: "must be an http:// or https:// address",
+      abort: true,
+    })
+    .refine((value) => value === undefined || !/[?#]/.test(value), {
+      error: "must end with the base path, without a query (?) or a fragment (#)",
+    });
+
+/** The origin that a browser would send for `text`; one of another scheme than http is taken as it is written. */
+function originOf(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url?.protocol === "http:" || url?.protocol === "https:") {
+    return url.origin;
+  }
+  return /^[a-z][a-z\d+.-]*:\/\/[^/?#@\s]+$/.exec(text)?.[0];
+}
+
+function notAnOrigin(text: string): string {
+  const origin = originOf(text);
+  const advice =
+    origin === undefined ? "write * or an origin such as https://app.example.com" : `write ${origin}`;
+  return `${text} is no origin, which is a scheme, a host and at most a port; ${advice}`;
+}
+
+/** Why HTTP cannot carry a header. Never tells its value, which may be a secret. */
+function headerProblem(name: string, value: string): string | undefined {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
 
 /** Every setting of the service. The README lists them with the same words. */
 export const settings = {
@@ -86,7 +141,7 @@ export const settings = {
     env: "COMFYUI_TOKEN",
     help: "Bearer token for ComfyUI, in place of user name and password",
     defaultText: "none",
-    schema: optionalText(),
+    schema: bearerToken(),
   },
   comfyUiCaFile: {
     env: "COMFYUI_CA_FILE",
@@ -146,7 +201,7 @@ export const settings = {
     env: "COMFYRPC_CORS_ORIGINS",
     help: "Origins whose web pages may call the service, separated by commas, such as `https://app.example.com`; `*` is any",
     defaultText: "none",
-    schema: list(),
+    schema: origins(),
   },
   defaultModel: {
     env: "COMFYRPC_DEFAULT_MODEL",
@@ -177,6 +232,36 @@ export const settings = {
     help: "Largest request message, 1024 to 1073741824 bytes",
     defaultText: "33554432 (32 MiB)",
     schema: integer(1024, 1_073_741_824, 33_554_432),
+  },
+  maxHeaderBytes: {
+    env: "COMFYRPC_MAX_HEADER_BYTES",
+    help: "Largest header of a request, 1024 to 1048576 bytes",
+    defaultText: "16384 (16 KiB)",
+    schema: integer(1024, 1_048_576, 16_384),
+  },
+  maxStreamsPerConnection: {
+    env: "COMFYRPC_MAX_STREAMS_PER_CONNECTION",
+    help: "Calls that one HTTP/2 connection may carry at once, 1 to 100000; a proxy may send those of all its callers over one",
+    defaultText: "256",
+    schema: integer(1, 100_000, 256),
+  },
+  stalledStreamSeconds: {
+    env: "COMFYRPC_STALLED_STREAM_SECONDS",
+    help: "How long a caller may take nothing of an answer that waits for it before its call is ended, 1 to 86400 s",
+    defaultText: "120",
+    schema: integer(1, 86_400, 120),
+  },
+  pingSeconds: {
+    env: "COMFYRPC_PING_SECONDS",
+    help: "Time between two pings that find out whether an HTTP/2 connection still lives, 1 to 86400 s",
+    defaultText: "30",
+    schema: integer(1, 86_400, 30),
+  },
+  maxConnectionAgeSeconds: {
+    env: "COMFYRPC_MAX_CONNECTION_AGE_SECONDS",
+    help: "Age, give or take a tenth, at which an HTTP/2 connection takes no new calls, so that clients connect anew, 1 to 604800 s",
+    defaultText: "3600",
+    schema: integer(1, 604_800, 3_600),
   },
   maxQueued: {
     env: "COMFYRPC_MAX_QUEUED",

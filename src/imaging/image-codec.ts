@@ -9,9 +9,6 @@ export interface ImageCodec {
    */
   encode(source: Uint8Array, format: ImageFormat, quality: number | undefined): Promise<EncodedImage>;
 
-  /** Size and format of an image, read from its first bytes or from all of them; `undefined` if it is none. */
-  probe(source: Uint8Array): Promise<ImageFacts | undefined>;
-
   /**
    * Makes a preview: scaled down so that no side is longer than `maxSidePx`, as `format`. One that fits already and is
    * in that format comes back as it is.

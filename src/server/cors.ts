@@ -7,7 +7,7 @@ import { requestIdHeader } from "./request-id.ts";
  * Lets scripts of other origins call the service from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol).
  * Returns true if it has answered the request, which was a preflight.
  *
- * Cookies are never allowed: the service knows callers by the authorization header only.
+ * Cookies are never allowed: there is no authentication, so they could tell the service nothing.
  */
 export type CorsPolicy = (req: HttpRequest, res: HttpResponse) => boolean;
 

@@ -14,3 +14,7 @@ it("leaves printable ASCII readable and can be decoded by the rules of a URI", (
     }),
   );
 });
+
+it("encodes half of a surrogate pair, such as a cut text may end with", () => {
+  expect(encodeStatusMessage("fox \ud83e")).toBe("fox %EF%BF%BD");
+});

@@ -17,7 +17,7 @@ export async function* withPlainStatusMessage(
   }
 }
 
-/** Percent-encodes what must be, and nothing else. */
+/** Percent-encodes what must be, and nothing else. A lone surrogate becomes U+FFFD. */
 export function encodeStatusMessage(message: string): string {
-  return message.replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent);
+  return message.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent);
 }

@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { answerHeaders, answerJson } from "./answer.ts";
+import { encodeStatusMessage } from "./grpc-message.ts";
 import type { HttpRequest, HttpResponse } from "./listener/http-handler.ts";
 
 /** The methods that are served, by the path of their requests. */
@@ -17,7 +18,7 @@ export function answerUnknownPath(req: HttpRequest, res: HttpResponse, path: str
     answerJson(res, 404, { code: "unimplemented", message });
     return;
   }
-  const status = { "grpc-status": String(Code.Unimplemented), "grpc-message": percentEncode(message) };
+  const status = { "grpc-status": String(Code.Unimplemented), "grpc-message": encodeStatusMessage(message) };
   const [grpcWeb] = /^application\/grpc-web(-text)?(\+[a-z]+)?/.exec(contentType) ?? [];
   if (grpcWeb) {
     res.setHeader("content-type", grpcWeb);
@@ -82,9 +83,4 @@ function contentTypesOf({ method }: UniversalHandler): string[] {
 /** What the caller sent, short enough to repeat. */
 function clip(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
-}
-
-/** As `grpc-message` wants it: spaces and printable ASCII stay, since some clients do not decode more than they must. */
-function percentEncode(text: string): string {
-  return text.toWellFormed().replace(/[^ -$&-~]+/g, encodeURIComponent);
 }

@@ -24,6 +24,9 @@ const spec: SpecInit = { prompt: "a red fox", widthPx: 64, heightPx: 64, steps: 
 /** Too large to be kept in memory: noise of one step does not shrink. */
 const largeSpec: SpecInit = { ...spec, widthPx: 1_408, heightPx: 1_408, steps: 1 };
 
+/** As pino numbers it. */
+const errorLevel = 50;
+
 /** Puts a file in the place of the directory, which also stops a superuser. */
 async function spoil(directory: string): Promise<void> {
   await rm(directory, { recursive: true });
@@ -41,7 +44,9 @@ describe("an error that nobody expected", () => {
       ["call-2", () => Array.fromAsync(generateWithProgress({ spec: largeSpec }, withId("call-2")))],
     ] as const) {
       expectInternal(await failureOf(call()), id);
-      const causes = stage.log.entries.filter(({ requestId, err }) => requestId === id && err !== undefined);
+      const causes = stage.log.entries.filter(
+        ({ level, requestId, err }) => level === errorLevel && requestId === id && err !== undefined,
+      );
       expect(causes).toHaveLength(1);
       expect(JSON.stringify(causes)).toMatch(/ENOENT|ENOTDIR/);
       expect(JSON.stringify(causes)).toContain(directory);

@@ -1,28 +1,19 @@
 import sharp, { type Sharp } from "sharp";
 import { ServiceError } from "../../domain/errors.ts";
 import { defaultQuality, type ImageFormat } from "../../domain/image.ts";
-import type { EncodedImage, ImageCodec, ImageFacts } from "../image-codec.ts";
+import type { EncodedImage, ImageCodec } from "../image-codec.ts";
 
-/** An image codec made of sharp (libvips), which works on threads of its own. */
-export const sharpImageCodec: ImageCodec = { encode, probe, preview };
+/**
+ * An image codec made of sharp (libvips). It works off the main thread, in libuv's thread pool, which it shares with the
+ * file system and name lookups: as many images as the pool has threads keep those waiting.
+ */
+export const sharpImageCodec: ImageCodec = { encode, preview };
 
 async function encode(source: Uint8Array, format: ImageFormat, quality?: number): Promise<EncodedImage> {
   return unlessUnreadable(async () => {
     const { data, info } = await write(sharp(source), format, quality).toBuffer({ resolveWithObject: true });
     return { data, format, widthPx: info.width, heightPx: info.height };
   });
-}
-
-async function probe(source: Uint8Array): Promise<ImageFacts | undefined> {
-  try {
-    const { format, width, height, compression } = await sharp(source).metadata();
-    const ours = format === "heif" && compression === "av1" ? "avif" : format;
-    return ours === "png" || ours === "jpeg" || ours === "webp" || ours === "avif"
-      ? { format: ours, widthPx: width, heightPx: height }
-      : undefined;
-  } catch {
-    return undefined; // sharp throws for what is no image, and says so only in words
-  }
 }
 
 async function preview(

@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { describeBlobStore } from "../../../test/contract/blob-store.ts";
 import { openTemporaryBlobStore } from "./filesystem-blob-store.ts";
 
@@ -42,3 +42,38 @@ it("goes on when its directory was removed, as systems do with what is old", asy
     await rm(parent, { recursive: true });
   }
 });
+
+it("says of a full disk that it cannot store the image", async () => {
+  await using store = await openTemporaryBlobStore();
+  const full = systemError("ENOSPC", "write"); // has no path, as all errors of open files
+  using _ = await failWrites(full);
+  async function* body() {
+    yield Buffer.from("bytes");
+  }
+  await expect(store.put(body(), never)).rejects.toMatchObject({
+    reason: "INTERNAL",
+    message: "cannot store an image",
+    cause: full,
+  });
+});
+
+it("passes an error of the body on as it is, though it comes from the operating system too", async () => {
+  await using store = await openTemporaryBlobStore();
+  const lost = systemError("ECONNRESET", "read");
+  async function* body() {
+    yield Buffer.from("half");
+    throw lost;
+  }
+  await expect(store.put(body(), never)).rejects.toBe(lost);
+});
+
+function systemError(code: string, syscall: string): Error {
+  return Object.assign(new Error(`${code}, ${syscall}`), { code, syscall, errno: -1 });
+}
+
+/** Makes all writes to open files fail until it is disposed of. */
+async function failWrites(error: Error): Promise<Disposable> {
+  await using file = await open(import.meta.filename);
+  const handles: FileHandle = Object.getPrototypeOf(file);
+  return vi.spyOn(handles, "appendFile").mockRejectedValue(error);
+}

@@ -23,7 +23,7 @@ class FilesystemBlobStore implements BlobStore {
   async put(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BlobInfo> {
     const id = randomUUID();
     try {
-      const file = await this.#create(id);
+      const file = await this.#create(id).catch(throwCannotStore);
       try {
         return { id, ...(await copyInto(file, body, signal)) };
       } finally {
@@ -31,7 +31,7 @@ class FilesystemBlobStore implements BlobStore {
       }
     } catch (error) {
       await this.remove(id);
-      throw isFilesystemError(error) ? storeError("cannot store an image", error) : error;
+      throw error;
     }
   }
 
@@ -98,7 +98,7 @@ async function copyInto(
       head.set(piece.subarray(0, head.length - sizeBytes), sizeBytes);
     }
     hash.update(piece);
-    await file.appendFile(piece);
+    await file.appendFile(piece).catch(throwCannotStore);
     sizeBytes += piece.length;
   }
   return { sizeBytes, sha256: hash.digest("hex"), head: head.subarray(0, Math.min(sizeBytes, head.length)) };
@@ -108,8 +108,9 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
-function isFilesystemError(error: unknown): boolean {
-  return error instanceof Error && "syscall" in error && "errno" in error && "path" in error;
+/** Only for errors of files: those of the body, which may be the operating system's too, are its owner's. */
+function throwCannotStore(cause: unknown): never {
+  throw storeError("cannot store an image", cause);
 }
 
 /** The path stays in the cause, for the log. */
