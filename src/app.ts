@@ -223,7 +223,8 @@ function jobOptions(config: Config) {
     limits: { maxPixels: config.maxPixels, maxSteps: config.maxSteps, maxImageCount: config.maxImages },
     defaultModel: config.defaultModel,
     logPrompts: config.logPrompts,
-    catalogMaxAgeMs: 60_000,
+    // An unknown name asks anew at once, so that only removed files are noticed late.
+    catalogMaxAgeMs: 600_000,
   };
 }
 

@@ -15,7 +15,8 @@ export interface Engine extends AsyncDisposable {
   watchHealth(signal: AbortSignal): AsyncIterable<EngineHealth>;
 
   /**
-   * What the backend has. A copy younger than `maxAgeMs` is served from memory.
+   * What the backend has. A copy younger than `maxAgeMs` is served from memory at once, and read again in the background
+   * once half of that time has passed; an older one only while the backend does not answer.
    *
    * @throws ServiceError `NO_BACKEND` if it cannot be reached and nothing is remembered
    */

@@ -15,6 +15,7 @@ function setUp(given: Partial<CancelDependencies> = {}) {
     routes: { hasJobsRoute: undefined, interruptReadsId: true },
     logger: createLogger({ level: "silent" }),
     timeoutMs: 5_000,
+    absencesNeeded: 1,
     hasEnded: () => false,
     wait: async () => {},
     ...given,
@@ -28,6 +29,20 @@ describe("cancelPrompt", () => {
     client.state = "running";
     expect(await cancel()).toEqual({ state: "absent" });
     expect(client.calls).toEqual(["cancel", "job"]);
+  });
+
+  it("looks twice for a prompt that may not have arrived yet, and cancels it if it then has", async () => {
+    const { client, cancel } = setUp({
+      absencesNeeded: 2,
+      wait: async () => {
+        client.state = arrived ? "absent" : "running";
+        arrived = true;
+      },
+    });
+    let arrived = false;
+    expect(await cancel()).toEqual({ state: "absent" });
+    expect(arrived).toBe(true);
+    expect(client.state).toBe("absent");
   });
 
   it("goes on until the prompt is over: an interrupt may be heeded late", async () => {

@@ -9,6 +9,11 @@ export interface CancelDependencies {
   readonly logger: Logger;
   /** Longest time to try, in milliseconds. */
   readonly timeoutMs: number;
+  /**
+   * How often in a row the prompt must be found absent: once if it is known to have arrived, twice if not, as the server
+   * may read a submission after a request that was sent later (comfyui-protocol § 6).
+   */
+  readonly absencesNeeded: 1 | 2;
   /** Whether an event has told that the prompt is over. */
   readonly hasEnded: () => boolean;
   /** Waits until `hasEnded` may have changed, at most so many milliseconds. */
@@ -41,9 +46,13 @@ export async function cancelPrompt(
   signal: AbortSignal,
 ): Promise<CancelOutcome> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(deps.timeoutMs)]);
+  let absences = 0;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     const found = await tryOnce(promptId, deps, deadline);
-    if (found?.state === "ended" || found?.state === "absent") {
+    if (found !== undefined) {
+      absences = found.state === "absent" ? absences + 1 : 0;
+    }
+    if (found?.state === "ended" || (found?.state === "absent" && absences >= deps.absencesNeeded)) {
       return found;
     }
     if (deadline.aborted) {

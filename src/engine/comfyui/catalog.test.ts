@@ -31,7 +31,16 @@ function setUp() {
     return classes[classType ?? ""];
   };
   const logger = createLogger({ level: "silent" });
-  return { client, asked, reader: new CatalogReader({ client, logger, lifetime: soon() }) };
+  let passedMs = 0;
+  const nowMs = () => passedMs;
+  return {
+    client,
+    asked,
+    reader: new CatalogReader({ client, logger, lifetime: soon(), nowMs }),
+    passTime(timeMs: number): void {
+      passedMs += timeMs;
+    },
+  };
 }
 
 function soon(): AbortSignal {
@@ -87,6 +96,54 @@ describe("CatalogReader", () => {
     await expect(left).rejects.toThrow("left");
     gate.resolve();
     expect(await stayed).toEqual(expected);
+  });
+
+  it("reads again behind the answer once half of the age has passed", async () => {
+    const { asked, reader, passTime } = setUp();
+    await reader.catalog(60_000, soon());
+    passTime(29_000);
+    await reader.catalog(60_000, soon());
+    expect(asked).toHaveLength(4);
+    passTime(2_000);
+    expect(await reader.catalog(60_000, soon())).toEqual(expected);
+    expect(asked).toHaveLength(8);
+  });
+
+  it("reads the names of what may be another server before anybody asks, and serves the old ones meanwhile", async () => {
+    const { client, asked, reader } = setUp();
+    reader.reset();
+    expect(asked).toHaveLength(4);
+    await reader.catalog(60_000, soon());
+    expect(asked).toHaveLength(4);
+    const answer = client.nodeClass;
+    const gate = Promise.withResolvers<void>();
+    client.nodeClass = async (...args) => {
+      await gate.promise;
+      return await answer(...args);
+    };
+    reader.reset();
+    expect(await reader.catalog(60_000, soon())).toEqual(expected);
+    client.nodeClass = answer;
+    gate.resolve();
+  });
+
+  it("does not fail when what is read in the background cannot be had", async () => {
+    const { client, reader } = setUp();
+    client.reachable = false;
+    reader.reset();
+    await expect(reader.catalog(60_000, soon())).rejects.toMatchObject({ reason: "NO_BACKEND" });
+  });
+
+  it("forgets the sizes of another server, also those that come late", async () => {
+    const { client, reader } = setUp();
+    const late = Promise.withResolvers<unknown>();
+    client.modelMetadata = () => late.promise;
+    const ofOldServer = reader.nativeSize("a.safetensors", soon());
+    reader.reset();
+    late.resolve({});
+    expect(await ofOldServer).toBeUndefined();
+    client.modelMetadata = async () => ({ "modelspec.resolution": "1024x1024" });
+    expect(await reader.nativeSize("a.safetensors", soon())).toEqual({ widthPx: 1_024, heightPx: 1_024 });
   });
 
   it.each([

@@ -10,6 +10,8 @@ export interface CatalogDependencies {
   readonly logger: Logger;
   /** Aborted when nothing may be waited for any more. */
   readonly lifetime: AbortSignal;
+  /** A clock that only goes forward, in milliseconds. */
+  readonly nowMs: () => number;
 }
 
 /** Checkpoints whose size is remembered, at most. */
@@ -20,21 +22,36 @@ export class CatalogReader {
   readonly #deps: CatalogDependencies;
   readonly #catalogFlight = new SingleFlight<"catalog", Catalog>();
   readonly #sizeFlight = new SingleFlight<string, PixelSize | undefined>();
-  readonly #sizes = new Map<string, PixelSize | undefined>();
+  /** Of one server: a new map for each, so that what is read late from another one goes nowhere. */
+  #sizes = new Map<string, PixelSize | undefined>();
   #remembered: { readonly catalog: Catalog; readonly readMs: number } | undefined;
 
   constructor(deps: CatalogDependencies) {
     this.#deps = deps;
   }
 
+  /**
+   * To be called when the server may be another one than before: forgets sizes, and reads the names in the background.
+   * Until they are there, those that are remembered are served, so that nobody waits for it.
+   */
+  reset(): void {
+    this.#sizes = new Map();
+    this.#refresh();
+  }
+
   /** As {@link Engine.catalog} of engine.ts. */
   async catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
     const remembered = this.#remembered;
-    if (remembered !== undefined && performance.now() - remembered.readMs < maxAgeMs) {
+    const ageMs =
+      remembered === undefined ? Number.POSITIVE_INFINITY : this.#deps.nowMs() - remembered.readMs;
+    if (remembered !== undefined && ageMs < maxAgeMs) {
+      if (ageMs > maxAgeMs / 2) {
+        this.#refresh();
+      }
       return remembered.catalog;
     }
     try {
-      return await this.#catalogFlight.run("catalog", () => this.#readCatalog(), signal);
+      return await this.#joinReading(signal);
     } catch (error) {
       if (!(error instanceof NoAnswerError)) {
         throw error;
@@ -63,6 +80,18 @@ export class CatalogReader {
     }
   }
 
+  /** Reads the catalog while nobody waits for it. */
+  #refresh(): void {
+    const { lifetime, logger } = this.#deps;
+    this.#joinReading(lifetime).catch((error: unknown) => {
+      logger.debug({ err: error }, "catalog could not be read in the background");
+    });
+  }
+
+  #joinReading(signal: AbortSignal): Promise<Catalog> {
+    return this.#catalogFlight.run("catalog", () => this.#readCatalog(), signal);
+  }
+
   async #readCatalog(): Promise<Catalog> {
     const { client, lifetime } = this.#deps;
     const [checkpoint, lora, vae, sampler] = await Promise.all(
@@ -77,16 +106,17 @@ export class CatalogReader {
       samplers: optionsOf(sampler, "sampler_name"),
       schedulers: optionsOf(sampler, "scheduler"),
     };
-    this.#remembered = { catalog, readMs: performance.now() };
+    this.#remembered = { catalog, readMs: this.#deps.nowMs() };
     return catalog;
   }
 
   async #readSize(checkpoint: string): Promise<PixelSize | undefined> {
     const { client, lifetime } = this.#deps;
+    const sizes = this.#sizes;
     const metadata = asObject(await client.modelMetadata("checkpoints", checkpoint, lifetime));
     const size = parseSize(asString(metadata["modelspec.resolution"]) ?? "");
-    if (this.#sizes.size < maxRememberedSizes) {
-      this.#sizes.set(checkpoint, size);
+    if (sizes.size < maxRememberedSizes) {
+      sizes.set(checkpoint, size);
     }
     return size;
   }

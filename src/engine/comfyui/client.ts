@@ -78,7 +78,10 @@ export interface FileRange {
 export interface FileAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: AsyncIterable<Buffer> & { destroy(error?: Error): unknown; dump(): Promise<void> };
+  readonly body: AsyncIterable<Buffer> & {
+    destroy(error?: Error): unknown;
+    on(event: "error", listener: (error: Error) => void): unknown;
+  };
 }
 
 /** The server gave no answer, or none that a ComfyUI server gives. */

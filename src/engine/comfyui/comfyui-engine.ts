@@ -74,7 +74,12 @@ class ComfyUiEngine implements Engine {
     this.#finder = new PromptFinder(this.#client);
     this.#sweeper = new RecordSweeper({ client: this.#client, logger: this.#logger, delayMs: 1_000 });
     const lifetime = this.#lifetime.signal;
-    this.#catalog = new CatalogReader({ client: this.#client, logger: this.#logger, lifetime });
+    this.#catalog = new CatalogReader({
+      client: this.#client,
+      logger: this.#logger,
+      lifetime,
+      nowMs: () => performance.now(),
+    });
     this.#socket = new ComfyUiSocket(settings, {
       logger: this.#logger,
       random,
@@ -175,6 +180,7 @@ class ComfyUiEngine implements Engine {
     this.#finder.reset();
     this.#cancelRoutes.hasJobsRoute = undefined;
     this.#cancelRoutes.interruptReadsId = isAtLeast(version, "0.3.57");
+    this.#catalog.reset();
   }
 
   #abandon(promptId: string): void {
@@ -186,9 +192,13 @@ class ComfyUiEngine implements Engine {
   /** Once the server is back, nobody wants what was left behind there: it would cost GPU time for nothing. */
   #sweepAbandoned(): void {
     if (this.#abandoned.size > 0) {
-      this.#sweeping ??= this.#cancelAbandoned().finally(() => {
-        this.#sweeping = undefined;
-      });
+      this.#sweeping ??= this.#cancelAbandoned()
+        .catch((error: unknown) => {
+          this.#logger.error({ err: error }, "sweeping prompts that were left behind failed");
+        })
+        .finally(() => {
+          this.#sweeping = undefined;
+        });
     }
   }
 
@@ -203,6 +213,7 @@ class ComfyUiEngine implements Engine {
           routes: this.#cancelRoutes,
           logger: this.#logger,
           timeoutMs: sweepTimeoutMs,
+          absencesNeeded: 1,
           hasEnded: () => lifetime.aborted,
           wait: (timeoutMs) => pause(timeoutMs),
         },

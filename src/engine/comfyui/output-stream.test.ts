@@ -16,12 +16,12 @@ const file: OutputFile = { filename: "größe &1.png", subfolder: "a b/c", type:
 async function withFile(
   handle: (request: IncomingMessage, response: ServerResponse, attempt: number) => void,
   use: (open: () => Promise<OutputStream>, requests: readonly IncomingMessage[]) => Promise<void>,
-  silenceMs = 5_000,
+  { silenceMs = 5_000, lostAfterMs = 300 } = {},
 ): Promise<void> {
   let attempt = 0;
   await using server = await startHttpServer((request, response) => handle(request, response, ++attempt));
   await using client = createComfyUiClient(resolveOptions({ name: "test", baseUrl: server.url }));
-  const deps = { client, logger: createLogger({ level: "silent" }), silenceMs, lostAfterMs: 300 };
+  const deps = { client, logger: createLogger({ level: "silent" }), silenceMs, lostAfterMs };
   await use(() => openOutput(file, deps, AbortSignal.timeout(10_000)), server.requests);
 }
 
@@ -115,7 +115,7 @@ describe("openOutput", () => {
         expect(await buffer((await open()).body)).toEqual(content);
         expect(requests).toHaveLength(2);
       },
-      50,
+      { silenceMs: 50 },
     );
   });
 
@@ -136,7 +136,7 @@ describe("openOutput", () => {
         expect(receivedBytes).toBe(large.length);
         expect(requests).toHaveLength(1);
       },
-      50,
+      { silenceMs: 50 },
     );
   });
 
@@ -163,6 +163,33 @@ describe("openOutput", () => {
       },
       async (open) => {
         expect(await buffer((await open()).body)).toEqual(content);
+      },
+    );
+  });
+
+  it("gives up on a server that fails with an error of its own", async () => {
+    await withFile(
+      (_request, response) => {
+        response.writeHead(500).end("Traceback");
+      },
+      async (open, requests) => {
+        await expect(open()).rejects.toMatchObject({
+          reason: "NO_OUTPUT",
+          details: { metadata: { http_status: "500" } },
+        });
+        expect(requests).toHaveLength(4);
+      },
+      { lostAfterMs: 60_000 },
+    );
+  });
+
+  it.each([404, 503])("does not wait for the rest of an answer of no use (HTTP %d)", async (status) => {
+    await withFile(
+      (_request, response) => {
+        response.writeHead(status, { "content-length": 1_000 }).write("<html>"); // and then nothing
+      },
+      async (open) => {
+        await expect(open()).rejects.toMatchObject({ reason: status === 404 ? "NO_OUTPUT" : "BACKEND_LOST" });
       },
     );
   });

@@ -13,9 +13,12 @@ export interface OutputDependencies {
   readonly lostAfterMs: number;
 }
 
-/** How often a download is tried, in all. */
+/** How often a download is tried, in all; requests that get no answer are not counted. */
 const maxAttempts = 4;
-const pauseMs = 100;
+const firstPauseMs = 100;
+const longestPauseMs = 2_000;
+/** What a proxy answers that cannot reach the server. */
+const unreachableStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** Opens an output file; see `Engine.openOutput`. A download that breaks off is resumed where it ended. */
 export async function openOutput(
@@ -50,7 +53,7 @@ class Download {
   async open(): Promise<void> {
     const { status, headers, body } = await this.#request();
     if (status !== 200) {
-      await body.dump();
+      discard(body);
       throw missing(status);
     }
     this.mediaType = headerOf(headers, "content-type")?.split(";", 1)[0]?.trim() || this.mediaType;
@@ -96,30 +99,35 @@ class Download {
     const { status, headers, body } = await this.#request({ offset: this.#receivedBytes, etag });
     const begin = /^bytes (\d+)-/.exec(headerOf(headers, "content-range") ?? "")?.[1];
     if (status !== 206 || Number(begin) !== this.#receivedBytes || headerOf(headers, "etag") !== etag) {
-      body.destroy();
+      discard(body);
       throw status === 200 || status === 206 ? broken("it has changed meanwhile") : missing(status);
     }
     this.#body = body;
   }
 
   /**
-   * Asks until there is an answer that repeating would not change. Answers that break off are counted; a server that does
-   * not answer is asked again for as long as it may be out of reach.
+   * Asks until there is an answer that repeating would not change. Answers that break off and errors of the server are
+   * counted; a server that does not answer is asked again for as long as it may be out of reach.
    */
   async #request(range?: FileRange): Promise<FileAnswer> {
     if (this.#attempts++ >= maxAttempts) {
       throw broken("it broke off again and again");
     }
-    const sinceMs = performance.now();
-    for (;;) {
+    const deadlineMs = performance.now() + this.#deps.lostAfterMs;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       const answer = await this.#ask(range);
       if (!(answer instanceof NoAnswerError)) {
         return answer;
       }
-      if (performance.now() - sinceMs >= this.#deps.lostAfterMs) {
+      const remainingMs = deadlineMs - performance.now();
+      if (isServerError(answer) && this.#attempts++ >= maxAttempts) {
+        throw failing(answer);
+      }
+      if (remainingMs <= 0) {
         throw unreachable(answer);
       }
-      await pause(this.#signal);
+      this.#deps.logger.debug({ err: answer, pauseMs }, "output file is asked for again");
+      await pause(Math.min(pauseMs, remainingMs), this.#signal);
     }
   }
 
@@ -129,7 +137,7 @@ class Download {
       if (answer.status < 500) {
         return answer;
       }
-      await answer.body.dump();
+      discard(answer.body);
       return new NoAnswerError(`HTTP ${answer.status}`, { sent: true, status: answer.status });
     } catch (error) {
       if (error instanceof NoAnswerError) {
@@ -172,7 +180,13 @@ async function* withoutSilence(
   }
 }
 
-async function pause(signal: AbortSignal): Promise<void> {
+/** Lets go of a body that is not read. Its connection is closed: the rest of it might never come. */
+function discard(body: FileAnswer["body"]): void {
+  body.on("error", () => {}); // says only that it was destroyed; without a listener that would end the process
+  body.destroy();
+}
+
+async function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
   await setPause(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
@@ -187,8 +201,18 @@ function parseLength(text: string | undefined): number | undefined {
 
 function missing(status: number): ServiceError {
   return new ServiceError("NO_OUTPUT", "the backend no longer has the output file", {
-    metadata: { httpStatus: String(status) },
+    metadata: { http_status: String(status) },
   });
+}
+
+/** The server itself cannot serve the file, as opposed to a server that is out of reach. */
+function isServerError({ status }: NoAnswerError): boolean {
+  return status !== undefined && !unreachableStatuses.has(status);
+}
+
+function failing(cause: NoAnswerError): ServiceError {
+  const metadata = { http_status: String(cause.status) };
+  return new ServiceError("NO_OUTPUT", "the backend cannot serve the output file", { metadata }, { cause });
 }
 
 function broken(why: string): ServiceError {

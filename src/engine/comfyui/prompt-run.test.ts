@@ -121,6 +121,14 @@ function types({ events }: Outcome): readonly string[] {
   return events.map(({ type }) => type);
 }
 
+/** A request that ends only with its signal. */
+async function unanswered(_promptId?: string, signal?: AbortSignal): Promise<never> {
+  if (signal?.aborted === false) {
+    await once(signal, "abort");
+  }
+  throw signal?.reason;
+}
+
 const story: readonly PromptMessage[] = [
   { type: "execution_start", promptId },
   { type: "execution_cached", promptId, nodeIds: ["4"] },
@@ -183,6 +191,23 @@ describe("PromptRun by events", () => {
     client.promptRecord = undefined;
     const outcome = await follow(run, () => socket.say(...story, { type: "closed", promptId }));
     expect(outcome.events.at(-1)).toEqual({ type: "finished", outputs: [image] });
+  });
+
+  it("waits for a record no longer than it may, also while the request gets no answer", async () => {
+    const { client, socket, run } = setUp({ recordTimeoutMs: 30 });
+    client.record = unanswered;
+    const outcome = await follow(run, () => socket.say(...story, { type: "closed", promptId }));
+    expect(outcome.events.at(-1)).toEqual({ type: "finished", outputs: [image] });
+  });
+
+  it("waits no more for a record once it is stopped", async () => {
+    const { client, socket, stop, run } = setUp({ recordTimeoutMs: 60_000 });
+    client.record = async (id, signal) => {
+      setImmediate(() => stop.abort());
+      return await unanswered(id, signal);
+    };
+    const outcome = await follow(run, () => socket.say(...story, { type: "closed", promptId }));
+    expect(types(outcome)).toEqual(storyTypes);
   });
 
   it("reports the node that failed", async () => {
@@ -346,10 +371,11 @@ describe("PromptRun submitting", () => {
   });
 
   it("does not submit a third time", async () => {
-    const { client, run } = setUp();
+    const { client, told, run } = setUp();
     client.onSubmit = () => ({ status: 500, body: undefined });
     expect((await follow(run)).reason).toBe("NO_BACKEND");
     expect(client.submissions).toHaveLength(2);
+    expect(told.abandoned).toEqual([promptId]); // it may be late
   });
 
   it("takes a refusal for final, and says which inputs are wrong", async () => {
@@ -458,6 +484,26 @@ describe("PromptRun stopped", () => {
     };
     expect((await follow(run)).reason).toBe("CANCELLED_BY_CALLER");
     expect(client.calls).toContain("cancel");
+  });
+
+  it("cancels a prompt that arrives after it was found absent, and has it looked for once more", async () => {
+    const { client, stop, told, run } = setUp();
+    client.submit = async (_submission, signal) => {
+      stop.abort();
+      await once(signal, "abort");
+      throw signal.reason;
+    };
+    let lookUps = 0;
+    client.onLookUp = () => {
+      lookUps++;
+      if (lookUps === 2) {
+        client.state = "running";
+      }
+    };
+    expect((await follow(run)).reason).toBe("CANCELLED_BY_CALLER");
+    expect(client.state).toBe("absent");
+    expect(lookUps).toBe(4); // absent, running, absent, absent
+    expect(told.abandoned).toEqual([promptId]);
   });
 
   it("reports a prompt that it could not prove to be over", async () => {

@@ -45,6 +45,8 @@ const submitPatienceMs = 1_000;
 const stalledCancelTimeoutMs = 5_000;
 /** Longest wait, after a prompt's end, for its last event, which says that its record is there. */
 const closeTimeoutMs = 1_000;
+/** Longest time to read the record of a prompt that was stopped before: it only tells whether the work was done. */
+const stoppedRecordTimeoutMs = 1_000;
 
 /**
  * The life of one prompt, from before it is submitted to its proven end. Events move it on as they come; look-ups find
@@ -70,6 +72,8 @@ export class PromptRun {
   #framesAtSign = 0;
   #unreachableSinceMs: number | undefined;
   #absences = 0;
+  /** The last submission had no answer that tells whether the prompt was queued. */
+  #arrivalUnknown = false;
   /** The backend was found to be further on than events have told, or to have sent nothing at all. */
   #suspicious = false;
 
@@ -149,6 +153,7 @@ export class PromptRun {
     // A second time only if the first left no trace on the backend, and then under the same id.
     const queued = (await this.#submit()) || this.#stopped || (await this.#submit());
     if (!queued) {
+      this.#deps.onAbandoned(this.#request.promptId);
       throw new ServiceError("NO_BACKEND", "the backend does not queue the workflow; try again later", {
         retryAfterMs: 2_000,
       });
@@ -161,6 +166,7 @@ export class PromptRun {
     const { promptId, graph, previews } = this.#request;
     const { clientId } = this.#register();
     const outcome = await this.#post({ promptId, clientId, graph, previews });
+    this.#arrivalUnknown = outcome.type === "unknown";
     switch (outcome.type) {
       case "accepted":
         this.#state.markQueued();
@@ -436,31 +442,44 @@ export class PromptRun {
     }
   }
 
-  /** The prompt's record, which may come a little after its end. */
+  /** The prompt's record, which may come a little after its end. A stop ends the reading: nobody wants it then. */
   async #readRecord(): Promise<PromptRecord | undefined> {
-    const { client, lifetime, settings } = this.#deps;
-    const deadlineMs = now() + settings.recordTimeoutMs;
-    for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 500)) {
-      try {
-        const record = await client.record(this.#request.promptId, lifetime);
-        if (record !== undefined) {
+    const { lifetime, settings } = this.#deps;
+    const patienceMs = this.#stopped ? stoppedRecordTimeoutMs : Number.POSITIVE_INFINITY;
+    const timeout = AbortSignal.timeout(Math.min(settings.recordTimeoutMs, patienceMs));
+    this.#asking = new AbortController();
+    const giveUp = AbortSignal.any([lifetime, this.#asking.signal, timeout]);
+    try {
+      for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 500)) {
+        const record = await this.#tryRecord(giveUp);
+        if (record !== undefined || giveUp.aborted) {
           return record;
         }
-      } catch (error) {
-        if (!(error instanceof NoAnswerError)) {
-          throw error;
-        }
+        await this.#wakeup.wait(pauseMs);
       }
-      if (now() >= deadlineMs) {
-        return undefined;
+    } finally {
+      this.#asking = undefined;
+    }
+  }
+
+  async #tryRecord(giveUp: AbortSignal): Promise<PromptRecord | undefined> {
+    const { client, lifetime } = this.#deps;
+    try {
+      return await client.record(this.#request.promptId, giveUp);
+    } catch (error) {
+      lifetime.throwIfAborted();
+      if (giveUp.aborted || error instanceof NoAnswerError) {
+        return undefined; // the caller asks again, or has no more time
       }
-      await this.#wakeup.wait(pauseMs);
+      throw error;
     }
   }
 
   async #cancel(options: { promptId?: string; timeoutMs?: number } = {}): Promise<CancelOutcome> {
     const { cancelRoutes: routes, client, finder, lifetime, logger, settings, onAbandoned } = this.#deps;
     const { promptId = this.#request.promptId, timeoutMs = Number.POSITIVE_INFINITY } = options;
+    const arrivalUnknown = this.#arrivalUnknown && this.#state.phase === "submitting";
+    this.#wakeup.clear(); // the ring of the stop itself would cut the first pause
     const outcome = await cancelPrompt(
       promptId,
       {
@@ -469,6 +488,7 @@ export class PromptRun {
         routes,
         logger,
         timeoutMs: Math.min(timeoutMs, settings.cancelTimeoutMs),
+        absencesNeeded: arrivalUnknown ? 2 : 1,
         hasEnded: () => this.#state.end !== undefined,
         wait: (timeoutMs) => this.#wakeup.wait(timeoutMs),
       },
@@ -477,6 +497,8 @@ export class PromptRun {
     if (outcome.state === "unproven") {
       logger.warn({ promptId }, "cancelled without proof that the prompt has ended");
       onAbandoned(promptId);
+    } else if (outcome.state === "absent" && arrivalUnknown) {
+      onAbandoned(promptId); // it may still arrive, however unlikely that is by now
     }
     return outcome;
   }

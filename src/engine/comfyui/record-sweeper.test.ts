@@ -44,4 +44,13 @@ describe("RecordSweeper", () => {
     await sweeper[Symbol.asyncDispose]();
     expect(batches).toEqual([["a"]]);
   });
+
+  it("takes no ids once it is disposed of", async () => {
+    const { sweeper, batches } = setUp(60_000);
+    await sweeper[Symbol.asyncDispose]();
+    for (let i = 0; i < 64; i++) {
+      sweeper.add(`${i}`);
+    }
+    expect(batches).toEqual([]);
+  });
 });

@@ -15,19 +15,23 @@ const requestTimeoutMs = 5_000;
 
 /**
  * Deletes records of ended prompts, many with one request: a request for each would cost as much as submitting it did.
- * Disposing of it sends what is left.
+ * Disposing of it sends what is left; ids that are added after that are ignored, and their records stay.
  */
 export class RecordSweeper implements AsyncDisposable {
   readonly #deps: RecordSweeperDependencies;
   readonly #sending = new Set<Promise<void>>();
   #ids: string[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #disposed = false;
 
   constructor(deps: RecordSweeperDependencies) {
     this.#deps = deps;
   }
 
   add(promptId: string): void {
+    if (this.#disposed) {
+      return;
+    }
     this.#ids.push(promptId);
     if (this.#ids.length >= batchSize) {
       this.#flush();
@@ -37,6 +41,7 @@ export class RecordSweeper implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     this.#flush();
     await Promise.all(this.#sending);
   }

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, it } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
+import { setImmediate } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { createLogger } from "../../telemetry/logger.ts";
 import { type ComfyUiEngineOptions, resolveOptions } from "./options.ts";
 import { ComfyUiSocket } from "./socket.ts";
@@ -229,6 +230,19 @@ describe("ComfyUiSocket", () => {
     registration.replaceSession();
     await stage.until(() => stage.peers.length === 2 && stage.socket.verified);
     registration.replaceSession(); // not the newer one
+    expect(stage.socket.verified).toBe(true);
+  });
+
+  it("goes on when a silent connection cannot be ended", async () => {
+    await using stage = await Stage.open();
+    await stage.until(() => stage.socket.verified);
+    const { registration } = stage.listen("a");
+    using terminate = vi.spyOn(WebSocket.prototype, "terminate").mockImplementationOnce(() => {
+      throw new Error("unexpected");
+    });
+    registration.replaceSession(); // vitest reports a rejection that nobody handles
+    expect(terminate).toHaveBeenCalledOnce();
+    await setImmediate();
     expect(stage.socket.verified).toBe(true);
   });
 

@@ -112,7 +112,9 @@ export class ComfyUiSocket implements AsyncDisposable {
       replaceSession: () => {
         if (session === this.#session && session.state === "verified") {
           this.#deps.logger.warn({ clientId: session.clientId }, "backend socket is silent: replacing it");
-          session.terminate();
+          session.terminate().catch((error: unknown) => {
+            this.#deps.logger.error({ err: error }, "ending a backend socket failed");
+          });
         }
       },
       [Symbol.dispose]: () => {

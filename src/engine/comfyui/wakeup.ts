@@ -11,6 +11,11 @@ export class Wakeup {
     this.#release?.();
   }
 
+  /** Drops a ring that is kept. */
+  clear(): void {
+    this.#rung = false;
+  }
+
   /** Waits for a ring, at most `timeoutMs`. Only one may wait at a time. */
   async wait(timeoutMs: number): Promise<void> {
     if (!this.#rung) {

@@ -51,7 +51,7 @@ export class ScriptedClient implements ComfyUiClient {
     };
   }
 
-  async record(): Promise<PromptRecord | undefined> {
+  async record(_promptId?: string, _signal?: AbortSignal): Promise<PromptRecord | undefined> {
     this.#ask("record");
     return this.promptRecord;
   }
