@@ -220,5 +220,5 @@ function broken(why: string): ServiceError {
 }
 
 function unreachable(cause: unknown): ServiceError {
-  return new ServiceError("BACKEND_LOST", "the backend is out of reach", {}, { cause });
+  return new ServiceError("BACKEND_LOST", "the backend is out of reach", { retryAfterMs: 10_000 }, { cause });
 }

@@ -532,6 +532,6 @@ function stalled(): ServiceError {
 function lost(cause: unknown): ServiceError {
   const status = cause instanceof NoAnswerError ? cause.status : undefined;
   return status === undefined || status >= 500
-    ? new ServiceError("BACKEND_LOST", "the backend is out of reach", {}, { cause })
+    ? new ServiceError("BACKEND_LOST", "the backend is out of reach", { retryAfterMs: 10_000 }, { cause })
     : new ServiceError("BACKEND_PROTOCOL", `the backend answers with HTTP ${status}`, {}, { cause });
 }
