@@ -252,6 +252,80 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_INTERNAL = 20;
    */
   INTERNAL = 20,
+
+  /**
+   * `CANCELLED`: the job was cancelled by `CancelJob` or `CancelBatch`.
+   *
+   * @generated from enum value: ERROR_REASON_CANCELLED_BY_REQUEST = 21;
+   */
+  CANCELLED_BY_REQUEST = 21,
+
+  /**
+   * `UNAVAILABLE`: the store of the service cannot be reached, is full or out of order. Jobs that were accepted are
+   * not lost. `google.rpc.RetryInfo` says when to try again; repeat a call that creates something under the same
+   * `request_id`, as it may have been done all the same.
+   *
+   * @generated from enum value: ERROR_REASON_STORE_UNAVAILABLE = 22;
+   */
+  STORE_UNAVAILABLE = 22,
+
+  /**
+   * `ALREADY_EXISTS`: the `request_id` was used before by a request that said something else. Use another one for
+   * another request.
+   *
+   * @generated from enum value: ERROR_REASON_REQUEST_ID_REUSED = 23;
+   */
+  REQUEST_ID_REUSED = 23,
+
+  /**
+   * `NOT_FOUND`: there is no such job: it never was, was deleted, or its time is up.
+   *
+   * @generated from enum value: ERROR_REASON_JOB_NOT_FOUND = 24;
+   */
+  JOB_NOT_FOUND = 24,
+
+  /**
+   * `NOT_FOUND`: there is no such batch: it never was, or all of its jobs are gone.
+   *
+   * @generated from enum value: ERROR_REASON_BATCH_NOT_FOUND = 25;
+   */
+  BATCH_NOT_FOUND = 25,
+
+  /**
+   * `NOT_FOUND`: there is no such asset: it never was, or its time is up.
+   *
+   * @generated from enum value: ERROR_REASON_ASSET_NOT_FOUND = 26;
+   */
+  ASSET_NOT_FOUND = 26,
+
+  /**
+   * `FAILED_PRECONDITION`: the job has not ended, and only ended ones can be deleted. Cancel it first.
+   *
+   * @generated from enum value: ERROR_REASON_JOB_ACTIVE = 27;
+   */
+  JOB_ACTIVE = 27,
+
+  /**
+   * `OUT_OF_RANGE`: the offset lies beyond the end of the asset, or the sequence beyond the last event of the job.
+   *
+   * @generated from enum value: ERROR_REASON_OFFSET_OUT_OF_RANGE = 28;
+   */
+  OFFSET_OUT_OF_RANGE = 28,
+
+  /**
+   * `INVALID_ARGUMENT`: the file cannot be taken: it is no image of a known format, is damaged, has too many pixels,
+   * or is not what its checksum or size promised. The text says which.
+   *
+   * @generated from enum value: ERROR_REASON_ASSET_REJECTED = 29;
+   */
+  ASSET_REJECTED = 29,
+
+  /**
+   * `RESOURCE_EXHAUSTED`: the file has more bytes than the server takes. Metadata: `limit_bytes`.
+   *
+   * @generated from enum value: ERROR_REASON_ASSET_TOO_LARGE = 30;
+   */
+  ASSET_TOO_LARGE = 30,
 }
 
 /**

@@ -153,6 +153,25 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
    * @generated from field: comfyrpc.v1.OutputOptions output = 17;
    */
   output?: OutputOptions | undefined;
+
+  /**
+   * Whether the job goes on when the call that waits for it, `Generate` or `GenerateWithProgress`, is cancelled, cut
+   * off or out of time. Default: false, it is cancelled then, at once or, if the request has a `request_id` under
+   * which the caller may come back, after a while in which nobody did (10 seconds unless configured otherwise). Jobs
+   * of `SubmitJob` and `SubmitBatch` always go on.
+   *
+   * @generated from field: bool detach = 18;
+   */
+  detach: boolean;
+
+  /**
+   * Whether the images of an earlier job may be the answer, if one that is still kept did exactly the same work; the
+   * result then says whose they are in `reused_job_id`. Nothing is drawn, and no backend has to be up. Needs a `seed`,
+   * without which no two jobs are the same; fails with `INVALID_ARGUMENT` else. Default: false.
+   *
+   * @generated from field: bool allow_reuse = 19;
+   */
+  allowReuse: boolean;
 };
 
 /**
@@ -255,6 +274,14 @@ export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
    * @generated from field: optional uint32 inline_limit_bytes = 3;
    */
   inlineLimitBytes?: number | undefined;
+
+  /**
+   * Whether to remove the metadata that ComfyUI writes into a PNG: the workflow with the prompt. The pixels stay the
+   * same. Default: false. The other formats never carry it.
+   *
+   * @generated from field: bool strip_metadata = 4;
+   */
+  stripMetadata: boolean;
 };
 
 /**

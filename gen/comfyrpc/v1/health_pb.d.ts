@@ -68,7 +68,8 @@ export declare const BackendHealthSchema: GenMessage<BackendHealth>;
  */
 export declare type ServiceHealth = Message<"comfyrpc.v1.ServiceHealth"> & {
   /**
-   * Whether a backend is up or degraded and the service is not shutting down. A full queue does not count.
+   * Whether a backend is up or degraded, the stores of the service work, and it is not shutting down. A full queue
+   * does not count.
    *
    * @generated from field: bool ready = 1;
    */
@@ -89,14 +90,14 @@ export declare type ServiceHealth = Message<"comfyrpc.v1.ServiceHealth"> & {
   uptime?: Duration | undefined;
 
   /**
-   * Number of jobs that wait for a backend.
+   * Number of jobs of all replicas that wait for a backend, as of a few seconds ago.
    *
    * @generated from field: uint32 queued_job_count = 4;
    */
   queuedJobCount: number;
 
   /**
-   * Number of jobs that a backend has been given and that have not ended.
+   * Number of jobs of all replicas that a backend has been given and that have not ended, as of a few seconds ago.
    *
    * @generated from field: uint32 running_job_count = 5;
    */
@@ -108,6 +109,13 @@ export declare type ServiceHealth = Message<"comfyrpc.v1.ServiceHealth"> & {
    * @generated from field: repeated comfyrpc.v1.BackendHealth backends = 6;
    */
   backends: BackendHealth[];
+
+  /**
+   * Why the service is not ready, in words; empty if it is.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
 };
 
 /**

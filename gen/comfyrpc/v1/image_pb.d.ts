@@ -81,11 +81,18 @@ export declare type Image = Message<"comfyrpc.v1.Image"> & {
   seed: bigint;
 
   /**
-   * The image itself. Empty where it is sent in `ImageChunk` events, and in `GenerationResult`.
+   * The image itself. Empty where it is sent in `ImageChunk` events, in `GenerationResult`, and in jobs.
    *
    * @generated from field: bytes data = 10;
    */
   data: Uint8Array;
+
+  /**
+   * Id under which `AssetService` and `GET /assets/{asset_id}` give the image as long as the job is kept.
+   *
+   * @generated from field: string asset_id = 11;
+   */
+  assetId: string;
 };
 
 /**

@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { GenerationSpec } from "./generation_pb.js";
+import type { JobOptions } from "./job_pb.js";
 import type { Image } from "./image_pb.js";
 import type { GenerationResult } from "./result_pb.js";
 import type { JobEvent } from "./job_event_pb.js";
@@ -27,6 +28,23 @@ export declare type GenerateRequest = Message<"comfyrpc.v1.GenerateRequest"> & {
    * @generated from field: comfyrpc.v1.GenerationSpec spec = 1;
    */
   spec?: GenerationSpec | undefined;
+
+  /**
+   * Name of this request, chosen by the caller: up to 128 visible ASCII characters, best a UUID. A repeat of the same
+   * request under the same name, for at least 24 hours, on any replica, makes no second job but waits for the first
+   * and answers as that does. Another request under it fails with `ALREADY_EXISTS`, reason `REQUEST_ID_REUSED`.
+   * Default: empty, every call makes a job.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+
+  /**
+   * What to tie to the job, and how long to keep it.
+   *
+   * @generated from field: comfyrpc.v1.JobOptions options = 3;
+   */
+  options?: JobOptions | undefined;
 };
 
 /**
@@ -74,6 +92,23 @@ export declare type GenerateWithProgressRequest = Message<"comfyrpc.v1.GenerateW
    * @generated from field: comfyrpc.v1.GenerationSpec spec = 1;
    */
   spec?: GenerationSpec | undefined;
+
+  /**
+   * Name of this request, chosen by the caller: up to 128 visible ASCII characters, best a UUID. A repeat of the same
+   * request under the same name, for at least 24 hours, on any replica, makes no second job but waits for the first
+   * and answers as that does. Another request under it fails with `ALREADY_EXISTS`, reason `REQUEST_ID_REUSED`.
+   * Default: empty, every call makes a job.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+
+  /**
+   * What to tie to the job, and how long to keep it.
+   *
+   * @generated from field: comfyrpc.v1.JobOptions options = 3;
+   */
+  options?: JobOptions | undefined;
 };
 
 /**
@@ -139,8 +174,10 @@ export declare const HealthResponseSchema: GenMessage<HealthResponse>;
 /**
  * Draws images with ComfyUI.
  *
- * A call that fails carries a `google.rpc.ErrorInfo` with domain `comfyrpc`; see `ErrorReason`. If the
- * caller cancels a call, goes away or lets its deadline pass, the work on the backend is stopped.
+ * A call that fails carries a `google.rpc.ErrorInfo` with domain `comfyrpc`; see `ErrorReason`. Every call that draws
+ * makes a job, which `JobService` knows too. If the caller cancels the call, goes away or lets its deadline pass, the
+ * job is cancelled, on the backend too, unless `spec.detach` says otherwise or the caller comes back under the same
+ * `request_id` soon.
  *
  * @generated from service comfyrpc.v1.ImageService
  */

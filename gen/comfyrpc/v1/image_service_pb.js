@@ -7,6 +7,7 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_comfyrpc_v1_generation } from "./generation_pb.js";
 import { file_comfyrpc_v1_health } from "./health_pb.js";
 import { file_comfyrpc_v1_image } from "./image_pb.js";
+import { file_comfyrpc_v1_job } from "./job_pb.js";
 import { file_comfyrpc_v1_job_event } from "./job_event_pb.js";
 import { file_comfyrpc_v1_result } from "./result_pb.js";
 
@@ -14,7 +15,7 @@ import { file_comfyrpc_v1_result } from "./result_pb.js";
  * Describes the file comfyrpc/v1/image_service.proto.
  */
 export const file_comfyrpc_v1_image_service = /*@__PURE__*/
-  fileDesc("Ch9jb21meXJwYy92MS9pbWFnZV9zZXJ2aWNlLnByb3RvEgtjb21meXJwYy52MSJECg9HZW5lcmF0ZVJlcXVlc3QSMQoEc3BlYxgBIAEoCzIbLmNvbWZ5cnBjLnYxLkdlbmVyYXRpb25TcGVjQga6SAPIAQEiZQoQR2VuZXJhdGVSZXNwb25zZRIiCgZpbWFnZXMYASADKAsyEi5jb21meXJwYy52MS5JbWFnZRItCgZyZXN1bHQYAiABKAsyHS5jb21meXJwYy52MS5HZW5lcmF0aW9uUmVzdWx0IlAKG0dlbmVyYXRlV2l0aFByb2dyZXNzUmVxdWVzdBIxCgRzcGVjGAEgASgLMhsuY29tZnlycGMudjEuR2VuZXJhdGlvblNwZWNCBrpIA8gBASJEChxHZW5lcmF0ZVdpdGhQcm9ncmVzc1Jlc3BvbnNlEiQKBWV2ZW50GAEgASgLMhUuY29tZnlycGMudjEuSm9iRXZlbnQiDwoNSGVhbHRoUmVxdWVzdCI8Cg5IZWFsdGhSZXNwb25zZRIqCgZoZWFsdGgYASABKAsyGi5jb21meXJwYy52MS5TZXJ2aWNlSGVhbHRoMo4CCgxJbWFnZVNlcnZpY2USRwoIR2VuZXJhdGUSHC5jb21meXJwYy52MS5HZW5lcmF0ZVJlcXVlc3QaHS5jb21meXJwYy52MS5HZW5lcmF0ZVJlc3BvbnNlEm0KFEdlbmVyYXRlV2l0aFByb2dyZXNzEiguY29tZnlycGMudjEuR2VuZXJhdGVXaXRoUHJvZ3Jlc3NSZXF1ZXN0GikuY29tZnlycGMudjEuR2VuZXJhdGVXaXRoUHJvZ3Jlc3NSZXNwb25zZTABEkYKBkhlYWx0aBIaLmNvbWZ5cnBjLnYxLkhlYWx0aFJlcXVlc3QaGy5jb21meXJwYy52MS5IZWFsdGhSZXNwb25zZSIDkAIBQkgKC2NvbWZ5cnBjLnYxQhFJbWFnZVNlcnZpY2VQcm90b1ABWhZjb21meXJwYy92MTtjb21meXJwY3YxqgILQ29tZnlScGMuVjFiBnByb3RvMw", [file_buf_validate_validate, file_comfyrpc_v1_generation, file_comfyrpc_v1_health, file_comfyrpc_v1_image, file_comfyrpc_v1_job_event, file_comfyrpc_v1_result]);
+  fileDesc("Ch9jb21meXJwYy92MS9pbWFnZV9zZXJ2aWNlLnByb3RvEgtjb21meXJwYy52MSKZAQoPR2VuZXJhdGVSZXF1ZXN0EjEKBHNwZWMYASABKAsyGy5jb21meXJwYy52MS5HZW5lcmF0aW9uU3BlY0IGukgDyAEBEikKCnJlcXVlc3RfaWQYAiABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JBIoCgdvcHRpb25zGAMgASgLMhcuY29tZnlycGMudjEuSm9iT3B0aW9ucyJlChBHZW5lcmF0ZVJlc3BvbnNlEiIKBmltYWdlcxgBIAMoCzISLmNvbWZ5cnBjLnYxLkltYWdlEi0KBnJlc3VsdBgCIAEoCzIdLmNvbWZ5cnBjLnYxLkdlbmVyYXRpb25SZXN1bHQipQEKG0dlbmVyYXRlV2l0aFByb2dyZXNzUmVxdWVzdBIxCgRzcGVjGAEgASgLMhsuY29tZnlycGMudjEuR2VuZXJhdGlvblNwZWNCBrpIA8gBARIpCgpyZXF1ZXN0X2lkGAIgASgJQhW6SBJyEDIOXlshLX5dezAsMTI4fSQSKAoHb3B0aW9ucxgDIAEoCzIXLmNvbWZ5cnBjLnYxLkpvYk9wdGlvbnMiRAocR2VuZXJhdGVXaXRoUHJvZ3Jlc3NSZXNwb25zZRIkCgVldmVudBgBIAEoCzIVLmNvbWZ5cnBjLnYxLkpvYkV2ZW50Ig8KDUhlYWx0aFJlcXVlc3QiPAoOSGVhbHRoUmVzcG9uc2USKgoGaGVhbHRoGAEgASgLMhouY29tZnlycGMudjEuU2VydmljZUhlYWx0aDKOAgoMSW1hZ2VTZXJ2aWNlEkcKCEdlbmVyYXRlEhwuY29tZnlycGMudjEuR2VuZXJhdGVSZXF1ZXN0Gh0uY29tZnlycGMudjEuR2VuZXJhdGVSZXNwb25zZRJtChRHZW5lcmF0ZVdpdGhQcm9ncmVzcxIoLmNvbWZ5cnBjLnYxLkdlbmVyYXRlV2l0aFByb2dyZXNzUmVxdWVzdBopLmNvbWZ5cnBjLnYxLkdlbmVyYXRlV2l0aFByb2dyZXNzUmVzcG9uc2UwARJGCgZIZWFsdGgSGi5jb21meXJwYy52MS5IZWFsdGhSZXF1ZXN0GhsuY29tZnlycGMudjEuSGVhbHRoUmVzcG9uc2UiA5ACAUJICgtjb21meXJwYy52MUIRSW1hZ2VTZXJ2aWNlUHJvdG9QAVoWY29tZnlycGMvdjE7Y29tZnlycGN2MaoCC0NvbWZ5UnBjLlYxYgZwcm90bzM", [file_buf_validate_validate, file_comfyrpc_v1_generation, file_comfyrpc_v1_health, file_comfyrpc_v1_image, file_comfyrpc_v1_job, file_comfyrpc_v1_job_event, file_comfyrpc_v1_result]);
 
 /**
  * Describes the message comfyrpc.v1.GenerateRequest.
@@ -61,8 +62,10 @@ export const HealthResponseSchema = /*@__PURE__*/
 /**
  * Draws images with ComfyUI.
  *
- * A call that fails carries a `google.rpc.ErrorInfo` with domain `comfyrpc`; see `ErrorReason`. If the
- * caller cancels a call, goes away or lets its deadline pass, the work on the backend is stopped.
+ * A call that fails carries a `google.rpc.ErrorInfo` with domain `comfyrpc`; see `ErrorReason`. Every call that draws
+ * makes a job, which `JobService` knows too. If the caller cancels the call, goes away or lets its deadline pass, the
+ * job is cancelled, on the backend too, unless `spec.detach` says otherwise or the caller comes back under the same
+ * `request_id` soon.
  *
  * @generated from service comfyrpc.v1.ImageService
  */

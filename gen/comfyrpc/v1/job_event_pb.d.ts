@@ -8,6 +8,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { GenerationSpec, ImageFormat } from "./generation_pb.js";
 import type { Backend, GenerationResult } from "./result_pb.js";
 import type { Image } from "./image_pb.js";
+import type { Status } from "../../google/rpc/status_pb.js";
+import type { JobState } from "./job_state_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/job_event.proto.
@@ -19,16 +21,20 @@ export declare const file_comfyrpc_v1_job_event: GenFile;
  *
  * The order is: `accepted`, `queued`, `started`, then `node_started`, `progress` and `preview` as the work
  * goes, then each `image` followed by its chunks, then `completed`. A job that its backend lost goes back
- * to `queued`. The stream of a job that does not succeed ends with a status in place of `completed`.
+ * to `queued`. A job that does not succeed ends with `failed`, before which there may be a `cancelling`;
+ * `GenerateWithProgress` ends with the status that `failed` holds in place of that event.
+ *
+ * Events are either lasting or passing. Lasting ones are kept as long as the job is, and anybody can have them
+ * again from any replica of the service. `progress`, `preview` and a `queued` that only tells a new place are
+ * passing: a slow reader gets the newest of each kind, and a later one none.
  *
  * @generated from message comfyrpc.v1.JobEvent
  */
 export declare type JobEvent = Message<"comfyrpc.v1.JobEvent"> & {
   /**
-   * Number of the event in its job, from 1, rising; an `image_chunk` bears the number of its `image`, and
-   * cannot be had again without it.
-   * Numbers are missing where an event was left out for a slow reader: `progress`, `preview` and repeated
-   * `queued` events may be; the others never are.
+   * Lasting events are numbered from 1, each one more than the one before, so that a reader can tell that
+   * nothing is missing. Every other event repeats the number of the last lasting event before it: a passing
+   * one, and an `image_chunk`, which bears the number of its `image` and cannot be had again without it.
    *
    * @generated from field: uint64 sequence = 1;
    */
@@ -125,6 +131,22 @@ export declare type JobEvent = Message<"comfyrpc.v1.JobEvent"> & {
      */
     value: JobCompleted;
     case: "completed";
+  } | {
+    /**
+     * The job has to stop, and its backend has not proved yet that it did.
+     *
+     * @generated from field: comfyrpc.v1.JobCancelling cancelling = 13;
+     */
+    value: JobCancelling;
+    case: "cancelling";
+  } | {
+    /**
+     * The job has ended without success. Always the last event.
+     *
+     * @generated from field: comfyrpc.v1.JobFailed failed = 14;
+     */
+    value: JobFailed;
+    case: "failed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -433,6 +455,53 @@ export declare type ImageChunk = Message<"comfyrpc.v1.ImageChunk"> & {
  * Use `create(ImageChunkSchema)` to create a new message.
  */
 export declare const ImageChunkSchema: GenMessage<ImageChunk>;
+
+/**
+ * The job has to stop.
+ *
+ * @generated from message comfyrpc.v1.JobCancelling
+ */
+export declare type JobCancelling = Message<"comfyrpc.v1.JobCancelling"> & {
+  /**
+   * Why.
+   *
+   * @generated from field: google.rpc.Status reason = 1;
+   */
+  reason?: Status | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.JobCancelling.
+ * Use `create(JobCancellingSchema)` to create a new message.
+ */
+export declare const JobCancellingSchema: GenMessage<JobCancelling>;
+
+/**
+ * The job has ended without success.
+ *
+ * @generated from message comfyrpc.v1.JobFailed
+ */
+export declare type JobFailed = Message<"comfyrpc.v1.JobFailed"> & {
+  /**
+   * How: `JOB_STATE_FAILED`, `JOB_STATE_CANCELLED` or `JOB_STATE_EXPIRED`.
+   *
+   * @generated from field: comfyrpc.v1.JobState state = 1;
+   */
+  state: JobState;
+
+  /**
+   * Why: the status that a call waiting for the job fails with, with the same details.
+   *
+   * @generated from field: google.rpc.Status error = 2;
+   */
+  error?: Status | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.JobFailed.
+ * Use `create(JobFailedSchema)` to create a new message.
+ */
+export declare const JobFailedSchema: GenMessage<JobFailed>;
 
 /**
  * The job has succeeded.

@@ -89,6 +89,14 @@ export declare type GenerationResult = Message<"comfyrpc.v1.GenerationResult"> &
    * @generated from field: repeated comfyrpc.v1.NodeTiming nodes = 10;
    */
   nodes: NodeTiming[];
+
+  /**
+   * Job that drew the images, if this one was answered from its result; empty if they were drawn for this one. Then
+   * backend, attempts, times of the phases and nodes are those of that job.
+   *
+   * @generated from field: string reused_job_id = 11;
+   */
+  reusedJobId: string;
 };
 
 /**
