@@ -1,5 +1,5 @@
+import { backoffMs } from "../../lib/backoff.ts";
 import type { Logger } from "../../telemetry/logger.ts";
-import { backoffMs } from "./backoff.ts";
 import type { PreviewMessage, PromptMessage } from "./messages.ts";
 import type { Settings } from "./options.ts";
 import { SocketSession } from "./socket-session.ts";
