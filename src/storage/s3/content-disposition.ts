@@ -1,0 +1,17 @@
+/**
+ * Value of `Content-Disposition` for a file that is to be shown, and saved under `fileName` if it is not empty (RFC
+ * 6266). Old clients, which do not know the encoded form (RFC 8187), get a name without what is not ASCII.
+ */
+export function contentDispositionOf(fileName: string): string {
+  if (fileName === "") {
+    return "inline";
+  }
+  const ascii = fileName.replace(/[^\x20-\x7e]|["\\%]/gu, "_");
+  const encoded = encodeURIComponent(fileName.toWellFormed()).replace(/['()*]/g, percentEncode);
+  return `inline; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}
+
+/** For what `encodeURIComponent` leaves alone, and RFC 8187 does not allow. */
+function percentEncode(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+}
