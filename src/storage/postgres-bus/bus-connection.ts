@@ -2,6 +2,8 @@ import { Socket } from "node:net";
 import { Client } from "pg";
 
 export interface BusConnectionOptions {
+  /** What it is for, as the database's operators see it. */
+  readonly applicationName: string;
   /** Longest wait for being connected, and for the answer to a query, in milliseconds. */
   readonly timeoutMs: number;
   /** Told the payload of each notification, in the order in which they were sent. */
@@ -44,7 +46,7 @@ export class BusConnection implements AsyncDisposable {
     }
   }
 
-  private constructor(url: string, { timeoutMs, onNotification }: BusConnectionOptions) {
+  private constructor(url: string, { applicationName, timeoutMs, onNotification }: BusConnectionOptions) {
     this.#timeoutMs = timeoutMs;
     this.#socket = new Socket();
     this.#client = new Client({
@@ -52,7 +54,7 @@ export class BusConnection implements AsyncDisposable {
       stream: () => this.#socket, // ours, as pg has no public way to cut a connection off
       connectionTimeoutMillis: timeoutMs,
       keepAlive: true,
-      application_name: "comfyrpc event bus",
+      application_name: applicationName,
     });
     this.#client.on("error", (error) => this.abandon(error));
     this.#client.on("end", () => this.abandon(new Error("the database closed the connection")));

@@ -3,10 +3,9 @@ import { backoffMs } from "../../lib/backoff.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { BusConnection, type BusConnectionOptions } from "./bus-connection.ts";
 
-export interface KeptConnectionOptions extends BusConnectionOptions {
+export interface KeptConnectionOptions extends Omit<BusConnectionOptions, "applicationName"> {
   readonly url: string;
-  /** What it is for, in the log. */
-  readonly purpose: string;
+  readonly purpose: "incoming" | "outgoing";
   /** How often it is asked whether it is alive, in milliseconds. */
   readonly keepAliveMs: number;
   /** What it is asked. */
@@ -95,7 +94,8 @@ export class KeptConnection implements AsyncDisposable {
 }
 
 async function connect(options: KeptConnectionOptions, signal: AbortSignal): Promise<BusConnection> {
-  const connection = await BusConnection.open(options.url, options, signal);
+  const applicationName = `comfyrpc ${options.purpose} events`;
+  const connection = await BusConnection.open(options.url, { ...options, applicationName }, signal);
   try {
     await options.prepare(connection);
     signal.throwIfAborted();
