@@ -7,7 +7,8 @@ const folders = {
   storage: ["domain", "lib", "telemetry"],
   engine: ["domain", "lib", "telemetry"],
   jobs: ["domain", "engine/engine.ts", "imaging", "lib", "storage", "telemetry"],
-  server: ["domain", "engine/engine.ts", "jobs", "lib", "storage", "telemetry"],
+  assets: ["domain", "imaging", "lib", "storage"],
+  server: ["assets", "domain", "engine/engine.ts", "jobs", "lib", "storage", "telemetry"],
   cli: ["lib"],
   config: ["lib"],
 };
@@ -45,9 +46,9 @@ export default {
       to: { path: `^src/${folder}/[^/]+/`, pathNot: `^src/${folder}/$1/` },
     })),
     {
-      name: "jobs-and-server-know-only-interfaces",
+      name: "services-know-only-interfaces",
       severity: "error",
-      from: { path: "^src/(jobs|server)/", pathNot: "\\.test\\.ts$" },
+      from: { path: "^src/(assets|jobs|server)/", pathNot: "\\.test\\.ts$" },
       to: { path: "^src/(engine|imaging|storage)/[^/]+/" },
     },
     {
@@ -60,7 +61,7 @@ export default {
     {
       name: "config-is-for-the-top",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(config/|commands/|main\\.ts|app\\.ts)|\\.test\\.ts$" },
+      from: { path: "^src/", pathNot: "^src/(config/|commands/|main\\.ts|app/|app\\.ts)|\\.test\\.ts$" },
       to: { path: "^src/config/" },
     },
   ],

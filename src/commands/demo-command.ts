@@ -1,3 +1,6 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
 import { startService } from "../app.ts";
 import { ExitCode } from "../cli/exit-code.ts";
@@ -36,8 +39,15 @@ async function demo(
   env: Environment,
 ): Promise<ExitCode> {
   const { spec, options } = readGeneration(prompt, command);
+  await using data = await mkdtempDisposable(join(tmpdir(), "comfyrpc-demo-"));
   const config = loadConfig(
-    { COMFYRPC_LOG_LEVEL: "error", ...env, COMFYRPC_HOST: "127.0.0.1", COMFYRPC_PORT: "0" },
+    {
+      COMFYRPC_LOG_LEVEL: "error",
+      ...env,
+      COMFYRPC_HOST: "127.0.0.1",
+      COMFYRPC_PORT: "0",
+      COMFYRPC_DATA_DIR: data.path,
+    },
     context.stderr,
   );
   if (config === undefined) {

@@ -27,6 +27,11 @@ export function engineCommand(context: CliContext): Command {
         .default(120)
         .argParser(wholeNumberUpTo(60_000)),
     )
+    .addOption(
+      new Option("--log-level <level>", "lowest level to log; debug tells of every prompt")
+        .default("info")
+        .choices(["debug", "info", "warn", "error", "silent"]),
+    )
     .action(() =>
       finishCommand(context, () => reportStartErrors(context, () => runEngine(command.opts(), context))),
     );
@@ -37,10 +42,11 @@ interface EngineOptions {
   readonly host: string;
   readonly port: number;
   readonly stepMs: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
 }
 
-async function runEngine(options: EngineOptions, context: CliContext): Promise<ExitCode> {
-  const logger = createLogger({ level: "info" });
+async function runEngine({ logLevel, ...options }: EngineOptions, context: CliContext): Promise<ExitCode> {
+  const logger = createLogger({ level: logLevel });
   await using engine = await starting(startDemoEngine({ ...options, logger }));
   context.stdout.write(`${engine.url}\n`);
   if (!context.signal.aborted) {

@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { mkdtempDisposable } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { runProgram } from "../cli/program.ts";
 import { captureIo } from "../cli/testing/capture-io.ts";
@@ -33,8 +36,8 @@ it("refuses a port that cannot be, as wrong usage", async () => {
 });
 
 it("refuses a configuration that cannot be used, as wrong usage", async () => {
-  const { exitCode, err } = await run(["serve"], { COMFYRPC_TEMP_DIR: "/no/such/directory" });
-  expect(err).toMatch(/^error: the configuration cannot be used\n {2}COMFYRPC_TEMP_DIR: .*\n$/);
+  const { exitCode, err } = await run(["serve"], { COMFYRPC_MAX_STEPS: "many" });
+  expect(err).toMatch(/^error: the configuration cannot be used\n {2}COMFYRPC_MAX_STEPS: .*\n$/);
   expect(exitCode).toBe(2);
 });
 
@@ -43,18 +46,36 @@ it("finds the error of the operating system behind others, and leaves faults as 
   const outer = new Error("no store", { cause: denied });
   await expect(starting(Promise.reject(outer))).rejects.toEqual(
     new StartError(
-      "cannot start: EACCES: denied; temporary files need a directory that can be written to (TMPDIR, or COMFYRPC_TEMP_DIR for those of the service)",
+      "cannot start: EACCES: denied; temporary files need a directory that can be written to (TMPDIR)",
     ),
   );
   const fault = new TypeError("a fault");
   await expect(starting(Promise.reject(fault))).rejects.toBe(fault);
 });
 
+it.each([
+  [
+    "a directory for data that is none",
+    { COMFYRPC_DATA_DIR: import.meta.filename },
+    /COMFYRPC_DATA_DIR|directory/,
+  ],
+  ["a database that does not answer", { DATABASE_URL: "postgres://127.0.0.1:1/none" }, /database/],
+])("says in one line that it cannot use %s", async (_, env, text) => {
+  const { exitCode, err } = await run(["serve", "--port", "0"], env);
+  expect(err).toMatch(/^error: cannot start: .*\n$/);
+  expect(err).toMatch(text);
+  expect(exitCode).toBe(1);
+});
+
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  await using data = await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-"));
   const io = captureIo();
   const exitCode = await runProgram(args, { ...io, signal: AbortSignal.timeout(10_000) }, (context) => ({
     version: "1.2.3",
-    commands: [serveCommand(context, { COMFYRPC_LOG_LEVEL: "silent", ...env }), engineCommand(context)],
+    commands: [
+      serveCommand(context, { COMFYRPC_LOG_LEVEL: "silent", COMFYRPC_DATA_DIR: data.path, ...env }),
+      engineCommand(context),
+    ],
   }));
   return { exitCode, err: io.err() };
 }

@@ -1,9 +1,10 @@
+import { StartProblem } from "../app/start-problem.ts";
 import { ExitCode } from "../cli/exit-code.ts";
 import type { CliIo } from "../cli/io.ts";
 import { isSystemError, type SystemError } from "../cli/system-error.ts";
 import { writeLines } from "../cli/write-lines.ts";
 
-/** A server cannot start because the operating system refuses something. The text says what to do, in one line. */
+/** A server cannot start because something that it needs is refused. The text says what to do, in one line. */
 export class StartError extends Error {
   override readonly name = "StartError";
 }
@@ -11,12 +12,15 @@ export class StartError extends Error {
 /**
  * Passes on what is being started.
  *
- * @throws StartError if the operating system is why it fails; other errors, which are faults, as they are
+ * @throws StartError if the operating system or a store is why it fails; other errors, which are faults, as they are
  */
 export async function starting<T>(start: Promise<T>): Promise<T> {
   try {
     return await start;
   } catch (error) {
+    if (error instanceof StartProblem) {
+      throw new StartError(`cannot start: ${error.message}`, { cause: error });
+    }
     const cause = systemErrorIn(error);
     throw cause === undefined ? error : new StartError(`cannot start: ${explain(cause)}`, { cause: error });
   }
@@ -56,7 +60,7 @@ function adviceOf({ syscall, code }: SystemError): string | undefined {
     case "getaddrinfo":
       return "check the host to listen on (--host)";
     case "mkdtemp":
-      return "temporary files need a directory that can be written to (TMPDIR, or COMFYRPC_TEMP_DIR for those of the service)";
+      return "temporary files need a directory that can be written to (TMPDIR)";
     default:
       return undefined;
   }

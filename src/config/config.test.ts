@@ -21,7 +21,7 @@ function problemsOf(env: Record<string, string>): string[] {
 describe("readConfig", () => {
   it("has a default for everything", () => {
     expect(readConfig({})).toMatchObject({
-      comfyUiUrl: undefined,
+      comfyUiBackends: [],
       comfyUiHeaders: {},
       host: "127.0.0.1",
       port: 8080,
@@ -36,7 +36,7 @@ describe("readConfig", () => {
   it("takes an empty variable for one that is not set", () => {
     expect(readConfig({ COMFYRPC_PORT: "", COMFYUI_URL: "" })).toMatchObject({
       port: 8080,
-      comfyUiUrl: undefined,
+      comfyUiBackends: [],
     });
   });
 
@@ -130,12 +130,35 @@ describe("readConfig", () => {
     }
   });
 
-  it("refuses a directory for images that is none", () => {
-    for (const path of ["/no/such/directory", import.meta.filename]) {
-      expect(problemsOf({ COMFYRPC_TEMP_DIR: path })).toEqual([
-        `COMFYRPC_TEMP_DIR: ${path} is no directory; make it, or name another`,
-      ]);
-    }
+  it("names backends that have no name, and refuses a name for two", () => {
+    expect(readConfig({ COMFYUI_URL: "http://a" }).comfyUiBackends).toEqual([
+      { name: "comfyui", url: "http://a" },
+    ]);
+    expect(readConfig({ COMFYUI_URL: "http://a/x=y, gpu=https://b" }).comfyUiBackends).toEqual([
+      { name: "comfyui-1", url: "http://a/x=y" },
+      { name: "gpu", url: "https://b" },
+    ]);
+    expect(problemsOf({ COMFYUI_URL: "gpu=http://a,gpu=http://b" })).toEqual([
+      "COMFYUI_URL: the name gpu is given to two backends",
+    ]);
+  });
+
+  it("refuses settings of stores that contradict each other", () => {
+    expect(
+      problemsOf({
+        COMFYRPC_S3_ENDPOINT: "http://s3",
+        COMFYRPC_S3_ACCESS_KEY_ID: "id",
+        COMFYRPC_RETENTION_SECONDS: "120",
+        COMFYRPC_MAX_RETENTION_SECONDS: "60",
+      }),
+    ).toEqual([
+      "COMFYRPC_S3_ACCESS_KEY_ID and COMFYRPC_S3_SECRET_ACCESS_KEY go together",
+      "COMFYRPC_S3_ENDPOINT needs COMFYRPC_S3_BUCKET",
+      "COMFYRPC_RETENTION_SECONDS: must not be above COMFYRPC_MAX_RETENTION_SECONDS",
+    ]);
+    expect(problemsOf({ DATABASE_URL: "mysql://x" })).toEqual([
+      "DATABASE_URL: must be a postgres:// address",
+    ]);
   });
 
   it("refuses headers that HTTP cannot carry, without telling their values", () => {

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { z } from "zod";
@@ -62,6 +62,17 @@ function contradictions(values: SettingValues): string[] {
   };
   pair(values.comfyUiUser, values.comfyUiPassword, "COMFYUI_USER and COMFYUI_PASSWORD go together");
   pair(values.tlsCertFile, values.tlsKeyFile, "COMFYRPC_TLS_CERT_FILE and COMFYRPC_TLS_KEY_FILE go together");
+  pair(
+    values.s3AccessKeyId,
+    values.s3SecretAccessKey,
+    "COMFYRPC_S3_ACCESS_KEY_ID and COMFYRPC_S3_SECRET_ACCESS_KEY go together",
+  );
+  if (values.s3Endpoint !== undefined && values.s3Bucket === undefined) {
+    problems.push("COMFYRPC_S3_ENDPOINT needs COMFYRPC_S3_BUCKET");
+  }
+  if (values.retentionSeconds > values.maxRetentionSeconds) {
+    problems.push("COMFYRPC_RETENTION_SECONDS: must not be above COMFYRPC_MAX_RETENTION_SECONDS");
+  }
   if (values.comfyUiToken !== undefined && values.comfyUiUser !== undefined) {
     problems.push("COMFYUI_TOKEN and COMFYUI_USER exclude each other");
   }
@@ -83,7 +94,7 @@ function readFiles(values: SettingValues, problems: string[]): ConfigFiles {
       return "";
     }
   };
-  const { tlsCertFile, tlsKeyFile, comfyUiCaFile, tempDirectory } = values;
+  const { tlsCertFile, tlsKeyFile, comfyUiCaFile } = values;
   const files = {
     tls:
       tlsCertFile === undefined || tlsKeyFile === undefined
@@ -93,9 +104,6 @@ function readFiles(values: SettingValues, problems: string[]): ConfigFiles {
   };
   if (problems.length === 0) {
     problems.push(...contentProblems(files));
-  }
-  if (tempDirectory !== undefined) {
-    problems.push(...directoryProblems(tempDirectory));
   }
   return files;
 }
@@ -124,14 +132,4 @@ function contentProblems({ tls, comfyUiCa }: ConfigFiles): string[] {
     );
   }
   return problems;
-}
-
-function directoryProblems(path: string): string[] {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory()
-      ? []
-      : [`COMFYRPC_TEMP_DIR: ${path} is no directory; make it, or name another`];
-  } catch (error) {
-    return [`COMFYRPC_TEMP_DIR: ${error instanceof Error ? error.message : String(error)}`];
-  }
 }

@@ -75,14 +75,49 @@ const bearerToken = () =>
     { error: "has a character that no HTTP header may have, such as a line break" },
   );
 const httpUrl = () =>
-  optionalText()
-    .refine((value) => value === undefined || /^https?:$/.test(URL.parse(value)?.protocol ?? ""), {
-      error: "must be an http:// or https:// address",
-      abort: true,
-    })
-    .refine((value) => value === undefined || !/[?#]/.test(value), {
-      error: "must end with the base path, without a query (?) or a fragment (#)",
+  optionalText().superRefine((value, context) => {
+    const message = value === undefined ? undefined : httpUrlProblem(value);
+    if (message !== undefined) {
+      context.addIssue({ code: "custom", message });
+    }
+  });
+const postgresUrl = () =>
+  optionalText().refine(
+    (value) => value === undefined || /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? ""),
+    { error: "must be a postgres:// address" },
+  );
+const backends = () =>
+  list().transform((parts, context): readonly NamedAddress[] => {
+    const named = parts.map((part, i) => {
+      const [, name = "", url = part] = /^([A-Za-z0-9._-]+)=(.*)$/.exec(part) ?? [];
+      return { name: name || (parts.length === 1 ? "comfyui" : `comfyui-${i + 1}`), url };
     });
+    for (const [i, { name, url }] of named.entries()) {
+      const message = httpUrlProblem(url);
+      if (message !== undefined) {
+        context.addIssue({ code: "custom", message });
+      }
+      if (named.findIndex((one) => one.name === name) < i) {
+        context.addIssue({ code: "custom", message: `the name ${name} is given to two backends` });
+      }
+    }
+    return named;
+  });
+
+/** Where something is, and what we call it. */
+export interface NamedAddress {
+  readonly name: string;
+  readonly url: string;
+}
+
+function httpUrlProblem(value: string): string | undefined {
+  if (!/^https?:$/.test(URL.parse(value)?.protocol ?? "")) {
+    return "must be an http:// or https:// address";
+  }
+  return /[?#]/.test(value)
+    ? "must end with the base path, without a query (?) or a fragment (#)"
+    : undefined;
+}
 
 /** The origin that a browser would send for `text`; one of another scheme than http is taken as it is written. */
 function originOf(text: string): string | undefined {
@@ -113,11 +148,11 @@ function headerProblem(name: string, value: string): string | undefined {
 
 /** Every setting of the service. The README lists them with the same words. */
 export const settings = {
-  comfyUiUrl: {
+  comfyUiBackends: {
     env: "COMFYUI_URL",
-    help: "Address of the ComfyUI server; it may have a base path",
+    help: "Address of the ComfyUI server; it may have a base path. Several, with the same models, separated by commas, each with a name in front that stays the same over restarts and on all replicas: `gpu1=http://10.0.0.1:8188,gpu2=http://10.0.0.2:8188`",
     defaultText: "`http://127.0.0.1:8188` if a ComfyUI answers there, else the built-in engine is started",
-    schema: httpUrl(),
+    schema: backends(),
   },
   comfyUiHeaders: {
     env: "COMFYUI_HEADERS",
@@ -163,7 +198,7 @@ export const settings = {
   },
   comfyUiLostSeconds: {
     env: "COMFYUI_LOST_SECONDS",
-    help: "How long ComfyUI may be out of reach before the jobs that it runs, or that wait for it, fail, 1 to 86400 s",
+    help: "How long ComfyUI may be out of reach before its jobs go back into the queue, and calls that wait for a queued job fail, 1 to 86400 s",
     defaultText: "30",
     schema: integer(1, 86_400, 30),
   },
@@ -303,11 +338,119 @@ export const settings = {
     defaultText: "false",
     schema: flag(),
   },
-  tempDirectory: {
-    env: "COMFYRPC_TEMP_DIR",
-    help: "Directory for images on their way to the caller",
-    defaultText: "that of the system",
+  dataDirectory: {
+    env: "COMFYRPC_DATA_DIR",
+    help: "Directory for jobs and images; made if it is not there. With `DATABASE_URL` and a bucket only for files on their way",
+    defaultText: "`comfyrpc-data`",
+    schema: text("comfyrpc-data"),
+  },
+  databaseUrl: {
+    env: "DATABASE_URL",
+    help: "Address of the PostgreSQL database that keeps the jobs, for more than one replica: `postgres://user:password@host/database`",
+    defaultText: "jobs are kept by SQLite in the data directory",
+    schema: postgresUrl(),
+  },
+  s3Bucket: {
+    env: "COMFYRPC_S3_BUCKET",
+    help: "Bucket of an S3-compatible store that keeps the images, for more than one replica",
+    defaultText: "images are kept in the data directory",
     schema: optionalText(),
+  },
+  s3Endpoint: {
+    env: "COMFYRPC_S3_ENDPOINT",
+    help: "Address of that store",
+    defaultText: "that of AWS",
+    schema: httpUrl(),
+  },
+  s3Region: {
+    env: "COMFYRPC_S3_REGION",
+    help: "Region of the bucket",
+    defaultText: "`us-east-1`",
+    schema: text("us-east-1"),
+  },
+  s3AccessKeyId: {
+    env: "COMFYRPC_S3_ACCESS_KEY_ID",
+    help: "Access key for the bucket; goes with `COMFYRPC_S3_SECRET_ACCESS_KEY`",
+    defaultText: "what the AWS SDK finds: its variables, files and roles",
+    schema: optionalText(),
+  },
+  s3SecretAccessKey: {
+    env: "COMFYRPC_S3_SECRET_ACCESS_KEY",
+    help: "Secret of that access key",
+    defaultText: "as for the access key",
+    schema: optionalText(),
+  },
+  s3PathStyle: {
+    env: "COMFYRPC_S3_PATH_STYLE",
+    help: "Whether the bucket is named in the path of addresses and not in the host, as most stores other than AWS want it",
+    defaultText: "false",
+    schema: flag(),
+  },
+  s3KeyPrefix: {
+    env: "COMFYRPC_S3_KEY_PREFIX",
+    help: "What the names of all objects in the bucket begin with",
+    defaultText: "empty",
+    schema: text(""),
+  },
+  s3DirectLinks: {
+    env: "COMFYRPC_S3_DIRECT_LINKS",
+    help: "Whether `SignAssetUrl` gives links to the bucket itself, which callers then must be able to reach",
+    defaultText: "false",
+    schema: flag(),
+  },
+  leaseSeconds: {
+    env: "COMFYRPC_LEASE_SECONDS",
+    help: "How long a backend stays with a replica that does not answer, before another one goes on with its jobs, 1 to 3600 s",
+    defaultText: "15",
+    schema: integer(1, 3_600, 15),
+  },
+  retentionSeconds: {
+    env: "COMFYRPC_RETENTION_SECONDS",
+    help: "How long jobs and their images, and uploads, are kept if the caller does not say, 60 to 2592000 s; at most `COMFYRPC_MAX_RETENTION_SECONDS`",
+    defaultText: "86400 (24 hours)",
+    schema: integer(60, 2_592_000, 86_400),
+  },
+  maxRetentionSeconds: {
+    env: "COMFYRPC_MAX_RETENTION_SECONDS",
+    help: "The longest that a caller may ask for, 60 to 2592000 s",
+    defaultText: "2592000 (30 days)",
+    schema: integer(60, 2_592_000, 2_592_000),
+  },
+  reconnectSeconds: {
+    env: "COMFYRPC_RECONNECT_SECONDS",
+    help: "How long the job of a call with a `request_id` goes on when the caller has gone, so that it can come back, 0 to 3600 s",
+    defaultText: "10",
+    schema: integer(0, 3_600, 10),
+  },
+  maxBatch: {
+    env: "COMFYRPC_MAX_BATCH",
+    help: "Most jobs of one batch, 1 to 100",
+    defaultText: "10",
+    schema: integer(1, 100, 10),
+  },
+  maxUploadBytes: {
+    env: "COMFYRPC_MAX_UPLOAD_BYTES",
+    help: "Largest file that can be uploaded, 1024 to 1073741824 bytes",
+    defaultText: "20971520 (20 MiB)",
+    schema: integer(1024, 1_073_741_824, 20_971_520),
+  },
+  maxUploadPixels: {
+    env: "COMFYRPC_MAX_UPLOAD_PIXELS",
+    help: "Largest image that can be uploaded, width times height times frames, 4096 to 1000000000 pixels",
+    defaultText: "67108864",
+    schema: integer(4_096, 1_000_000_000, 67_108_864),
+  },
+  publicUrl: {
+    env: "COMFYRPC_PUBLIC_URL",
+    help: "Address under which callers reach this service, for links to images",
+    defaultText: "links begin with `/assets/`",
+    schema: httpUrl(),
+  },
+  signedLinksOnly: {
+    env: "COMFYRPC_SIGNED_LINKS_ONLY",
+    help: "Whether `GET /assets/…` needs a link of `SignAssetUrl`",
+    defaultText: "false",
+    schema: flag(),
   },
   engineStepMs: {
     env: "COMFYRPC_ENGINE_STEP_MS",

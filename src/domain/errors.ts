@@ -1,7 +1,7 @@
 /**
  * Why something failed, as callers see it. The values are those of `ErrorReason` in the public API, where each is
  * documented, without their prefix. A few more never reach a caller: `PROMPT_LOST` and `PROMPT_INTERRUPTED` are
- * retried, and reported as `BACKEND_LOST` when no attempt is left.
+ * retried, and reported as `BACKEND_LOST` when no attempt is left; with `PROMPT_LEFT` another process goes on.
  */
 export type ErrorReason =
   | "INVALID_FIELD"
@@ -20,11 +20,23 @@ export type ErrorReason =
   | "BACKEND_PROTOCOL"
   | "PROMPT_LOST"
   | "PROMPT_INTERRUPTED"
+  | "LEASE_LOST"
+  | "PROMPT_LEFT"
   | "QUEUE_FULL"
   | "RESPONSE_TOO_LARGE"
   | "JOB_TIMEOUT"
   | "CANCELLED_BY_CALLER"
+  | "CANCELLED_BY_REQUEST"
   | "SHUTTING_DOWN"
+  | "STORE_UNAVAILABLE"
+  | "REQUEST_ID_REUSED"
+  | "JOB_NOT_FOUND"
+  | "BATCH_NOT_FOUND"
+  | "ASSET_NOT_FOUND"
+  | "JOB_ACTIVE"
+  | "OFFSET_OUT_OF_RANGE"
+  | "ASSET_REJECTED"
+  | "ASSET_TOO_LARGE"
   | "INTERNAL";
 
 /** A field of a request that is wrong. */

@@ -26,6 +26,10 @@ export interface GenerationSpec {
   readonly vae: string;
   readonly preview?: PreviewSpec;
   readonly output: OutputSpec;
+  /** Whether the job goes on when the call that waits for it has gone. */
+  readonly detach: boolean;
+  /** Whether the images of an earlier job that did the same work may be the answer. */
+  readonly allowReuse: boolean;
 }
 
 export interface LoraSpec {
@@ -43,6 +47,7 @@ export interface OutputSpec {
   readonly format?: ImageFormat;
   readonly quality?: number;
   readonly inlineLimitBytes?: number;
+  readonly stripMetadata: boolean;
 }
 
 /** A generation in which nothing is left open, so that it can be repeated. */
@@ -65,6 +70,8 @@ export interface ResolvedGeneration {
   readonly vae?: string;
   readonly preview?: Required<PreviewSpec>;
   readonly output: ResolvedOutput;
+  readonly detach: boolean;
+  readonly allowReuse: boolean;
 }
 
 export interface ResolvedOutput {
@@ -72,6 +79,8 @@ export interface ResolvedOutput {
   /** Absent for PNG. */
   readonly quality?: number;
   readonly inlineLimitBytes: number;
+  /** Whether metadata is removed from a PNG; other formats never carry it. */
+  readonly stripMetadata: boolean;
 }
 
 /** Seed of image number `index`: the seeds of a job follow each other and wrap at 2^64. */

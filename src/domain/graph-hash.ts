@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { GraphValue, WorkflowGraph } from "./graph.ts";
+import { canonicalJson } from "../lib/canonical-json.ts";
+import type { WorkflowGraph } from "./graph.ts";
 
 /**
  * SHA-256, in lowercase hexadecimal, of what a graph does: its nodes and inputs as JSON with sorted keys. Titles and
@@ -13,25 +14,4 @@ export function hashGraph(graph: WorkflowGraph): string {
     }),
   );
   return createHash("sha256").update(canonicalJson(work)).digest("hex");
-}
-
-function canonicalJson(value: GraphValue): string {
-  if (typeof value === "bigint") {
-    return value.toString();
-  }
-  if (value === null || typeof value !== "object") {
-    return JSON.stringify(value);
-  }
-  if (isList(value)) {
-    return `[${value.map(canonicalJson).join(",")}]`;
-  }
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`);
-  return `{${members.join(",")}}`;
-}
-
-/** `Array.isArray` does not narrow read-only arrays. */
-function isList(value: GraphValue): value is readonly GraphValue[] {
-  return Array.isArray(value);
 }

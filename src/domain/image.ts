@@ -16,7 +16,7 @@ export const defaultQuality: Readonly<Record<Exclude<ImageFormat, "png">, number
   avif: 60,
 };
 
-/** A finished image of a job. Its bytes are in the blob store. */
+/** A finished image of a job. Its bytes are the asset of the same SHA-256. */
 export interface ImageInfo {
   /** Position among the images of the job, from 0. */
   readonly index: number;
@@ -28,6 +28,4 @@ export interface ImageInfo {
   /** Lowercase hexadecimal. */
   readonly sha256: string;
   readonly seed: bigint;
-  /** Id of the bytes in the blob store. */
-  readonly blobId: string;
 }

@@ -10,9 +10,9 @@ export type JobState = "queued" | "running" | "cancelling" | "succeeded" | "fail
 
 /** What a job may become. Terminal states have no way out, so a late event of a backend cannot revive a job. */
 const next: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ["running", "cancelled", "failed", "expired"],
+  queued: ["running", "succeeded", "cancelled", "failed", "expired"], // succeeded: by the images of an earlier job
   running: ["succeeded", "failed", "cancelling", "queued"], // back to queued when the backend lost it
-  cancelling: ["cancelled", "failed"], // failed: it had to stop because it ran for too long
+  cancelling: ["cancelled", "failed"], // failed: it had to stop because it took too long
   succeeded: [],
   failed: [],
   cancelled: [],

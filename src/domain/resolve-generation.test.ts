@@ -28,7 +28,9 @@ function spec(parts: Partial<GenerationSpec> = {}): GenerationSpec {
     scheduler: "",
     loras: [],
     vae: "",
-    output: {},
+    output: { stripMetadata: false },
+    detach: false,
+    allowReuse: false,
     ...parts,
   };
 }
@@ -72,7 +74,9 @@ describe("resolveGeneration", () => {
       seed: 42n,
       imageCount: 1,
       loras: [],
-      output: { format: "png", inlineLimitBytes: 3_670_016 },
+      output: { format: "png", inlineLimitBytes: 3_670_016, stripMetadata: false },
+      detach: false,
+      allowReuse: false,
     });
   });
 
@@ -179,9 +183,11 @@ describe("resolveGeneration", () => {
   });
 
   it("gives lossy formats their default quality and PNG none", () => {
-    expect(resolveGeneration(spec({ output: { format: "webp" } }), inputs).output.quality).toBe(80);
-    expect(resolveGeneration(spec({ output: { format: "png" } }), inputs).output).not.toHaveProperty(
-      "quality",
-    );
+    expect(
+      resolveGeneration(spec({ output: { format: "webp", stripMetadata: false } }), inputs).output.quality,
+    ).toBe(80);
+    expect(
+      resolveGeneration(spec({ output: { format: "png", stripMetadata: false } }), inputs).output,
+    ).not.toHaveProperty("quality");
   });
 });

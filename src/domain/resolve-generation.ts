@@ -134,6 +134,8 @@ export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): 
       ? {}
       : { preview: { maxSidePx: spec.preview.maxSidePx ?? 512, format: spec.preview.format ?? "jpeg" } }),
     output: resolveOutput(spec.output),
+    detach: spec.detach,
+    allowReuse: spec.allowReuse,
   };
 }
 
@@ -181,6 +183,7 @@ function resolveOutput(output: OutputSpec): ResolvedOutput {
     format,
     ...(format === "png" ? {} : { quality: output.quality ?? defaultQuality[format] }),
     inlineLimitBytes: output.inlineLimitBytes ?? defaultInlineLimitBytes,
+    stripMetadata: output.stripMetadata,
   };
 }
 

@@ -17,7 +17,9 @@ const base: ResolvedGeneration = {
   seed: 2n ** 64n - 1n,
   imageCount: 1,
   loras: [],
-  output: { format: "png", inlineLimitBytes: 0 },
+  output: { format: "png", inlineLimitBytes: 0, stripMetadata: false },
+  detach: false,
+  allowReuse: false,
 };
 
 function inputsOf(generation: ResolvedGeneration) {

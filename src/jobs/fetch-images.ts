@@ -1,17 +1,32 @@
 import { buffer } from "node:stream/consumers";
-import { ServiceError } from "../domain/errors.ts";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ResolvedOutput } from "../domain/generation.ts";
-import type { ImageInfo } from "../domain/image.ts";
+import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
 import type { PlannedImage } from "../domain/text-to-image.ts";
 import type { Engine, Output, OutputFile } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import { readPngHeader } from "../imaging/png-header.ts";
-import type { BlobInfo, BlobStore } from "../storage/blob-store.ts";
+import { pause } from "../lib/pause.ts";
+import type { AssetStore } from "../storage/asset-store.ts";
+import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
+import type { Logger } from "../telemetry/logger.ts";
 
 export interface FetchDependencies {
   readonly engine: Engine;
   readonly blobs: BlobStore;
+  readonly assets: AssetStore;
   readonly codec: ImageCodec;
+  readonly logger: Logger;
+  readonly now: () => Date;
+}
+
+export interface ImageToFetch {
+  readonly tenant: string;
+  readonly jobId: string;
+  readonly index: number;
+  readonly image: PlannedImage;
+  readonly file: OutputFile;
+  readonly output: ResolvedOutput;
 }
 
 /** The file that a planned image was saved to, if the node saved one. */
@@ -23,43 +38,116 @@ export function fileOf(image: PlannedImage, outputs: readonly Output[]): OutputF
 }
 
 /**
- * Fetches one image from the engine, encodes it as asked and stores it. A PNG passes through as it is, in a stream.
+ * Fetches one image from the engine, encodes it as asked, and makes it an asset of the job's tenant. A PNG that keeps
+ * its metadata passes through as it is, in a stream. While the stores are out of order it tries again, until `signal` is
+ * aborted: the backend still has the image.
  *
- * @throws ServiceError `NO_OUTPUT` if the file is missing or is not an image
+ * @throws ServiceError `NO_OUTPUT` if the file is missing or is not an image; what `Engine.openOutput` throws
  */
 export async function fetchImage(
-  { engine, blobs, codec }: FetchDependencies,
-  { index, image, file, output }: ImageToFetch,
+  deps: FetchDependencies,
+  wanted: ImageToFetch,
   signal: AbortSignal,
 ): Promise<ImageInfo> {
-  const { body } = await engine.openOutput(file, signal);
-  const common = { index, nodeId: image.saveNodeId, seed: image.seed };
-  if (output.format === "png") {
-    const blob = await blobs.put(body, signal);
-    const facts = readPngHeader(blob.head);
-    if (facts === undefined) {
-      await blobs.remove(blob.id);
-      throw new ServiceError("NO_OUTPUT", "the backend returned a file that is not a PNG image");
+  for (let retryMs = 250; ; retryMs = Math.min(2 * retryMs, longestRetryMs)) {
+    try {
+      return await fetchOnce(deps, wanted, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isServiceError(error, "STORE_UNAVAILABLE")) {
+        throw error;
+      }
+      deps.logger.warn({ err: error, jobId: wanted.jobId }, "cannot store an image; trying again");
+      await pause(retryMs, signal);
+      signal.throwIfAborted();
     }
-    return { ...common, ...facts, ...addressOf(blob) };
   }
-  const { data, ...facts } = await codec.encode(await buffer(body), output.format, output.quality);
-  return { ...common, ...facts, ...addressOf(await blobs.put(once(data), signal)) };
 }
 
-export interface ImageToFetch {
-  readonly index: number;
-  readonly image: PlannedImage;
-  readonly file: OutputFile;
-  readonly output: ResolvedOutput;
+const longestRetryMs = 5_000;
+
+/** How long an image is kept without a job that refers to it: it does so as soon as the image's event is written. */
+const unreferencedMs = 3_600_000;
+
+async function fetchOnce(
+  deps: FetchDependencies,
+  wanted: ImageToFetch,
+  signal: AbortSignal,
+): Promise<ImageInfo> {
+  const { assets, now } = deps;
+  const { tenant, jobId, index, image } = wanted;
+  const { staged, ...facts } = await stageImage(deps, wanted, signal);
+  await using blob = staged;
+  const { sha256, sizeBytes } = blob;
+  await assets.pinBlob(sha256, signal);
+  await blob.commit(signal);
+  const createTime = now();
+  await assets.put(
+    {
+      id: sha256,
+      tenant,
+      sizeBytes,
+      mediaType: mediaTypeOf[facts.format],
+      widthPx: facts.widthPx,
+      heightPx: facts.heightPx,
+      fileName: "",
+      createTime,
+      expireTime: new Date(createTime.getTime() + unreferencedMs),
+      origin: { jobId, imageIndex: index, nodeId: image.saveNodeId, seed: image.seed },
+    },
+    signal,
+  );
+  return { index, nodeId: image.saveNodeId, seed: image.seed, ...facts, sizeBytes, sha256 };
 }
 
-function addressOf({ id, sizeBytes, sha256 }: BlobInfo): {
-  blobId: string;
-  sizeBytes: number;
-  sha256: string;
-} {
-  return { blobId: id, sizeBytes, sha256 };
+type StagedImage = Pick<ImageInfo, "format" | "widthPx" | "heightPx"> & { readonly staged: StagedBlob };
+
+async function stageImage(
+  { engine, blobs, codec }: FetchDependencies,
+  { file, output }: ImageToFetch,
+  signal: AbortSignal,
+): Promise<StagedImage> {
+  const { body } = await engine.openOutput(file, signal);
+  if (output.format !== "png") {
+    const { data, ...facts } = await codec.encode(await buffer(body), output.format, output.quality);
+    return { ...facts, staged: await blobs.stage(once(data), maxImageBytes, signal) };
+  }
+  const head = new HeadReader(output.stripMetadata ? once(await codec.strip(await buffer(body))) : body);
+  const staged = await blobs.stage(head, maxImageBytes, signal);
+  const facts = readPngHeader(head.bytes);
+  if (facts === undefined) {
+    await staged[Symbol.asyncDispose]();
+    throw new ServiceError("NO_OUTPUT", "the backend returned a file that is not a PNG image");
+  }
+  return { ...facts, staged };
+}
+
+/** More than the largest picture has: 16 bit in four channels, uncompressed, for 4 megapixels. */
+const maxImageBytes = 256 * 1024 * 1024;
+
+/** Passes bytes on and keeps the first of them, for telling what they are. */
+class HeadReader implements AsyncIterable<Uint8Array> {
+  readonly #body: AsyncIterable<Uint8Array>;
+  readonly #head = new Uint8Array(64);
+  #sizeBytes = 0;
+
+  constructor(body: AsyncIterable<Uint8Array>) {
+    this.#body = body;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#head.subarray(0, Math.min(this.#sizeBytes, this.#head.length));
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for await (const piece of this.#body) {
+      if (this.#sizeBytes < this.#head.length) {
+        this.#head.set(piece.subarray(0, this.#head.length - this.#sizeBytes), this.#sizeBytes);
+      }
+      this.#sizeBytes += piece.length;
+      yield piece;
+    }
+  }
 }
 
 async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {

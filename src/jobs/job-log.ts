@@ -1,46 +1,56 @@
-import type { JobEvent, JobEventData } from "../domain/job-event.ts";
-import type { Clock } from "../lib/clock.ts";
-
-/** Kinds of events of which a slow reader gets only the newest. */
-type DroppableType = "queued" | "progress" | "preview";
+import { isLastEvent, type JobEvent, type LastingEvent, type PassingEvent } from "../domain/job-event.ts";
 
 /**
  * The events of one job, for any number of readers, each at its own pace.
  *
- * What must not be lost is kept; of each droppable kind only the newest is. A reader holds nothing but its place, so a
+ * Lasting events are kept; of each kind of passing ones only the newest is. A reader holds nothing but its place, so a
  * reader that stops costs no memory and delays nobody.
  */
 export class JobLog {
-  readonly #clock: Clock;
-  readonly #kept: JobEvent[] = [];
-  readonly #newest = new Map<DroppableType, JobEvent>();
-  #lastSequence = 0n;
-  #end: { readonly error: unknown } | "completed" | undefined;
+  readonly #lasting: LastingEvent[] = [];
+  readonly #passing = new Map<PassingEvent["data"]["type"], PassingEvent & { readonly arrival: number }>();
+  #arrivals = 0;
+  #end: { readonly error: unknown } | "complete" | undefined;
   readonly #waiting = new Set<() => void>();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  /** Number of the last lasting event; 0 if there is none yet. */
+  get lastSequence(): bigint {
+    return BigInt(this.#lasting.length);
+  }
+
+  /** Whether no more events will come. */
+  get ended(): boolean {
+    return this.#end !== undefined;
   }
 
   /**
-   * Adds an event; `completed` ends the log. The first `queued` event is kept, later ones are droppable. Does nothing
-   * once the log has ended.
+   * Adds those of `events` that are new; the last event of the job ends the log.
+   *
+   * @returns false, and adds nothing, if events are missing before them
    */
-  append(data: JobEventData): void {
-    if (this.#end !== undefined) {
-      return;
+  append(events: readonly LastingEvent[]): boolean {
+    const fresh = events.filter(({ sequence }) => sequence > this.lastSequence);
+    if (fresh.length === 0 || this.#end !== undefined) {
+      return true;
     }
-    this.#lastSequence += 1n;
-    const event: JobEvent = { sequence: this.#lastSequence, time: this.#clock.now(), data };
-    if (this.#isDroppable(data)) {
-      this.#newest.set(data.type, event);
-    } else {
-      this.#kept.push(event);
+    if (fresh[0]?.sequence !== this.lastSequence + 1n) {
+      return false;
     }
-    if (data.type === "completed") {
-      this.#end = "completed";
+    this.#lasting.push(...fresh);
+    if (fresh.some(isLastEvent)) {
+      this.#end = "complete";
     }
     this.#wake();
+    return true;
+  }
+
+  /** Adds a passing event, if it belongs after the last lasting one: an older one is of no use any more. */
+  pass(event: PassingEvent): void {
+    if (event.sequence === this.lastSequence && this.#end === undefined) {
+      this.#arrivals += 1;
+      this.#passing.set(event.data.type, { ...event, arrival: this.#arrivals });
+      this.#wake();
+    }
   }
 
   /** Ends the log: readers get `error` thrown after the last event. */
@@ -50,28 +60,44 @@ export class JobLog {
   }
 
   /**
-   * Yields the events with a number above `after` in the order of their numbers, waits for more, and ends with the log.
+   * Yields the lasting events with a number above `after` in order, passing ones in between, waits for more, and ends
+   * with the log.
    *
    * @throws what the log failed with, or the reason of `signal` when that is aborted
    */
   async *read(after: bigint, signal: AbortSignal): AsyncGenerator<JobEvent> {
-    let place = this.#kept.findIndex(({ sequence }) => sequence > after);
-    place = place === -1 ? this.#kept.length : place;
-    for (let sequence = after; ; ) {
+    let place = Number(after);
+    for (let arrival = 0; ; ) {
       signal.throwIfAborted();
-      const event = this.#next(place, sequence);
-      if (event !== undefined) {
-        place += event === this.#kept[place] ? 1 : 0;
-        sequence = event.sequence;
+      const passing = this.#nextPassing(place, arrival);
+      const lasting = this.#lasting[place];
+      if (passing !== undefined) {
+        const { arrival: seen, ...event } = passing;
+        arrival = seen;
         yield event;
+      } else if (lasting !== undefined) {
+        place += 1;
+        yield lasting;
       } else if (this.#end === undefined) {
         await this.#change(signal);
-      } else if (this.#end === "completed") {
+      } else if (this.#end === "complete") {
         return;
       } else {
         throw this.#end.error;
       }
     }
+  }
+
+  /** The first passing event after `arrival` that belongs at `place`, which is behind as many lasting events. */
+  #nextPassing(place: number, arrival: number): (PassingEvent & { readonly arrival: number }) | undefined {
+    let first: (PassingEvent & { readonly arrival: number }) | undefined;
+    for (const event of this.#passing.values()) {
+      const belongs = event.arrival > arrival && event.sequence === BigInt(place);
+      if (belongs && (first === undefined || event.arrival < first.arrival)) {
+        first = event;
+      }
+    }
+    return first;
   }
 
   /** Resolves with the next change, or when `signal` is aborted. */
@@ -83,24 +109,6 @@ export class JobLog {
     await promise;
     this.#waiting.delete(wake);
     signal.removeEventListener("abort", wake);
-  }
-
-  #isDroppable(data: JobEventData): data is Extract<JobEventData, { type: DroppableType }> {
-    if (data.type === "queued") {
-      return this.#kept.some((event) => event.data.type === "queued");
-    }
-    return data.type === "progress" || data.type === "preview";
-  }
-
-  /** The kept event at `place`, or a droppable one that comes before it and after `sequence`. */
-  #next(place: number, sequence: bigint): JobEvent | undefined {
-    let first = this.#kept[place];
-    for (const event of this.#newest.values()) {
-      if (event.sequence > sequence && (first === undefined || event.sequence < first.sequence)) {
-        first = event;
-      }
-    }
-    return first;
   }
 
   #wake(): void {

@@ -1,165 +1,464 @@
 import { randomUUID } from "node:crypto";
-import { isServiceError, ServiceError } from "../domain/errors.ts";
-import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
-import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
-import { buildTextToImage } from "../domain/text-to-image.ts";
-import type { Catalog } from "../engine/engine.ts";
-import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
-import { Job } from "./job.ts";
-import type { RunDependencies } from "./run-attempt.ts";
+import { ServiceError } from "../domain/errors.ts";
+import type { GenerationSpec } from "../domain/generation.ts";
+import type { GenerationResult, JobEvent } from "../domain/job-event.ts";
+import { type JobFailure, toJobFailure } from "../domain/job-failure.ts";
+import type { JobRecord } from "../domain/job-record.ts";
+import type { JobState } from "../domain/job-state.ts";
+import { type Engine, isUsable } from "../engine/engine.ts";
+import type { Clock } from "../lib/clock.ts";
+import { merge } from "../lib/merge.ts";
+import type { BatchRecord, JobFilter, JobStore, NewJob, SubmitOutcome } from "../storage/job-store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Announcer } from "./announcer.ts";
+import { AttachedCalls } from "./attached-calls.ts";
+import type { Caller } from "./caller.ts";
+import { type JobFeeds, jobNotFound } from "./job-feeds.ts";
+import { noBackend } from "./patience.ts";
+import type { SpecResolver } from "./spec-resolver.ts";
+import type { StoreWatch } from "./store-watch.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 
-export interface JobServiceOptions extends DispatcherOptions {
-  readonly limits: GenerationLimits;
-  /** Checkpoint for specs that name none; empty: the first that the backend lists. */
-  readonly defaultModel: string;
-  /** Whether prompts may be written to the log. */
-  readonly logPrompts: boolean;
-  /** How old what is known of the backend's models may be, in milliseconds, before it is asked again. */
-  readonly catalogMaxAgeMs: number;
+/** All times in milliseconds. */
+export interface JobServiceOptions {
+  /** Jobs that may wait; above that, new ones are refused. */
+  readonly maxQueued: number;
+  /** Longest time until a backend begins to run a job, from being accepted. */
+  readonly maxQueueMs: number;
+  /** How long a job is kept after its end, if its caller does not say. */
+  readonly retentionMs: number;
+  /** The longest that a caller may ask for. */
+  readonly maxRetentionMs: number;
+  /** How long a job whose caller has gone waits for a repeat of the call, if that has a request id. */
+  readonly reconnectGraceMs: number;
+  /** Most jobs of one batch. */
+  readonly batchLimit: number;
 }
 
-export interface JobServiceDependencies extends RunDependencies {
-  /** Draws a seed: 0 to 2^53-1. */
-  readonly randomSeed: () => bigint;
+export interface JobServiceDependencies {
+  readonly engines: readonly Engine[];
+  readonly store: JobStore;
+  readonly storeWatch: StoreWatch;
+  readonly resolver: SpecResolver;
+  readonly feeds: JobFeeds;
+  readonly announcer: Announcer;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/**
- * Everything that can be done with jobs. Disposing of it stops every job with `SHUTTING_DOWN`, on the backend too, and
- * waits until each has ended.
- */
+/** What can be done with jobs, on whatever replica and backend they are. */
 export class JobService implements AsyncDisposable {
   readonly #options: JobServiceOptions;
   readonly #deps: JobServiceDependencies;
-  readonly #dispatcher: Dispatcher;
-  readonly #cleanups = new Set<Promise<void>>();
+  readonly #calls: AttachedCalls;
+  #accepting = true;
 
   constructor(options: JobServiceOptions, deps: JobServiceDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#dispatcher = new Dispatcher(options, deps);
+    this.#calls = new AttachedCalls(options.reconnectGraceMs, {
+      store: deps.store,
+      stop: async (jobId, failure) => {
+        await this.#stop({ jobId, failure, onlyIfUnattached: true }, AbortSignal.timeout(stopTimeoutMs));
+      },
+      logger: deps.logger,
+    });
   }
 
-  /** Number of jobs that wait for a backend. */
-  get queuedCount(): number {
-    return this.#dispatcher.queuedCount;
-  }
-
-  /** Number of jobs that a backend has been given and that have not ended. */
-  get runningCount(): number {
-    return this.#dispatcher.runningCount;
-  }
-
-  /**
-   * Makes a job of `spec` and puts it into the queue. The job lives as long as `owner`: when that is aborted, the job is
-   * stopped with the reason that `owner` was aborted with, and once it has ended its images are removed.
-   *
-   * @param requestId under which the call is logged
-   * @throws ServiceError what is wrong with the spec, or why no job is accepted now
-   */
-  async submit(spec: GenerationSpec, requestId: string, owner: AbortSignal): Promise<Job> {
-    this.#dispatcher.assertAccepting();
-    const generation = await this.#resolve(spec, owner);
-    owner.throwIfAborted();
-    const id = randomUUID();
-    // Files of a directory slow down each save in it, so they are spread over 256 of them.
-    const plan = buildTextToImage(generation, `comfyrpc/${id.slice(0, 2)}/${id}`);
-    const job = new Job(id, generation, plan, this.#deps.clock);
-    job.log.append({ type: "accepted", generation });
-    this.#dispatcher.enqueue(job);
-    void this.#logLife(job, requestId);
-    owner.addEventListener("abort", () => this.#release(job, owner.reason), { once: true });
-    return job;
+  /** Most jobs of one batch. */
+  get batchLimit(): number {
+    return this.#options.batchLimit;
   }
 
   /** Refuses new jobs from now on; those accepted go on. */
   close(): void {
-    this.#dispatcher.close();
+    this.#accepting = false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dispatcher[Symbol.asyncDispose]();
-    await Promise.all(this.#cleanups);
+    this.close();
+    await this.#calls[Symbol.asyncDispose]();
   }
 
-  async #resolve(spec: GenerationSpec, signal: AbortSignal): Promise<ResolvedGeneration> {
-    const { engine } = this.#deps;
-    try {
-      return await this.#resolveWith(
-        spec,
-        await engine.catalog(this.#options.catalogMaxAgeMs, signal),
+  /**
+   * Makes a job of `spec`, which is on disk when this resolves, and goes on until it ends.
+   *
+   * @throws ServiceError what is wrong with the spec, or why no job is accepted now
+   */
+  async submit(
+    spec: GenerationSpec,
+    options: SubmitOptions,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<JobRecord> {
+    return await this.#submitOne(spec, options, caller, false, signal);
+  }
+
+  /**
+   * As {@link submit}, for a call that waits for the job: when `call` is aborted before the job has ended, and no other
+   * call waits for it, the job is stopped for the reason of `call`, unless the spec says to detach.
+   */
+  async generate(
+    spec: GenerationSpec,
+    options: SubmitOptions,
+    caller: Caller,
+    call: AbortSignal,
+  ): Promise<JobRecord> {
+    const job = await this.#submitOne(spec, options, caller, !spec.detach, call);
+    if (!spec.detach) {
+      this.#calls.add(job.id, options.request !== undefined, call);
+    }
+    return job;
+  }
+
+  /**
+   * Makes a job of each spec, all or none.
+   *
+   * @throws ServiceError as {@link submit} does; fields are below `specs[i]`
+   */
+  async submitBatch(
+    specs: readonly GenerationSpec[],
+    options: SubmitOptions,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<BatchRecord> {
+    const outcome = await this.#submit(specs, options, caller, { attached: false, isBatch: true }, signal);
+    const [first] = outcome.jobs;
+    if (first?.batch === undefined) {
+      throw batchNotFound();
+    }
+    const { createTime, requestId, batch } = first;
+    return { id: batch.id, requestId, createTime, jobs: outcome.jobs };
+  }
+
+  /** @throws ServiceError `JOB_NOT_FOUND` */
+  async get(jobId: string, { tenant }: Caller, signal: AbortSignal): Promise<JobRecord> {
+    const job = await this.#deps.store.get(tenant, jobId, signal);
+    if (job === undefined) {
+      throw jobNotFound(jobId);
+    }
+    return job;
+  }
+
+  /** Jobs that fit `filter`, the newest first, at most `limit`. */
+  async list(
+    filter: JobFilter,
+    limit: number,
+    { tenant }: Caller,
+    signal: AbortSignal,
+  ): Promise<readonly JobRecord[]> {
+    return await this.#deps.store.list(tenant, filter, limit, signal);
+  }
+
+  /**
+   * Yields the lasting events of a job after number `after`, then what happens, passing events too, and ends after its
+   * last event, `completed` or `failed`.
+   *
+   * @throws ServiceError `JOB_NOT_FOUND`, also if the job is removed meanwhile; `OFFSET_OUT_OF_RANGE` if it has not had
+   * `after` events
+   */
+  async *watch(jobId: string, after: bigint, caller: Caller, signal: AbortSignal): AsyncGenerator<JobEvent> {
+    assertHasHad(await this.get(jobId, caller, signal), after);
+    yield* this.#deps.feeds.watch(jobId, after, signal);
+  }
+
+  /**
+   * Asks for a job to stop. Returns it as it is then, and the state it was found in; one that runs goes on until its
+   * backend has proved that it stopped.
+   *
+   * @throws ServiceError `JOB_NOT_FOUND`
+   */
+  async cancel(
+    jobId: string,
+    { tenant }: Caller,
+    signal: AbortSignal,
+  ): Promise<{ readonly job: JobRecord; readonly foundIn: JobState }> {
+    const outcome = await this.#stop({ tenant, jobId, failure: cancelledByRequest }, signal);
+    if (outcome === undefined) {
+      throw jobNotFound(jobId);
+    }
+    return outcome;
+  }
+
+  /** @throws ServiceError `JOB_NOT_FOUND`; `JOB_ACTIVE` if it has not ended */
+  async delete(jobId: string, { tenant }: Caller, signal: AbortSignal): Promise<void> {
+    const outcome = await this.#deps.store.remove(tenant, jobId, signal);
+    if (outcome === "absent") {
+      throw jobNotFound(jobId);
+    }
+    if (outcome === "active") {
+      throw new ServiceError("JOB_ACTIVE", "the job has not ended; cancel it first", {
+        metadata: { job_id: jobId },
+      });
+    }
+  }
+
+  /** @throws ServiceError `BATCH_NOT_FOUND` */
+  async getBatch(batchId: string, { tenant }: Caller, signal: AbortSignal): Promise<BatchRecord> {
+    const batch = await this.#deps.store.getBatch(tenant, batchId, signal);
+    if (batch === undefined) {
+      throw batchNotFound();
+    }
+    return batch;
+  }
+
+  /**
+   * Yields what happens to the jobs of a batch, each as {@link watch} does, until all of them have ended. `after` has the
+   * number to begin after for each job, by its id; those that are not in it begin at their first event.
+   *
+   * @throws ServiceError `BATCH_NOT_FOUND`; as {@link watch} does
+   */
+  async *watchBatch(
+    batchId: string,
+    after: ReadonlyMap<string, bigint>,
+    caller: Caller,
+    signal: AbortSignal,
+  ): AsyncGenerator<{ readonly job: JobRecord; readonly event: JobEvent }> {
+    const { jobs } = await this.getBatch(batchId, caller, signal);
+    const starts = jobs.map((job) => ({ job, from: after.get(job.id) ?? 0n }));
+    for (const { job, from } of starts) {
+      assertHasHad(job, from);
+    }
+    const { feeds } = this.#deps;
+    yield* merge((stop) =>
+      starts.map(async function* ({ job, from }) {
+        for await (const event of feeds.watch(job.id, from, AbortSignal.any([signal, stop]))) {
+          yield { job, event };
+        }
+      }),
+    );
+  }
+
+  /**
+   * Asks for every job of a batch to stop. Returns the batch as it is then, and the state in which each job was found.
+   *
+   * @throws ServiceError `BATCH_NOT_FOUND`
+   */
+  async cancelBatch(
+    batchId: string,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<{ readonly batch: BatchRecord; readonly foundIn: readonly JobState[] }> {
+    const batch = await this.getBatch(batchId, caller, signal);
+    const jobs: JobRecord[] = [];
+    const foundIn: JobState[] = [];
+    // The last first, so that no job of the batch begins because another makes room.
+    for (const { id } of batch.jobs.toReversed()) {
+      const outcome = await this.#stop(
+        { tenant: caller.tenant, jobId: id, failure: cancelledByRequest },
         signal,
       );
-    } catch (error) {
-      if (!isServiceError(error, ...unknownNameReasons)) {
-        throw error;
+      if (outcome !== undefined) {
+        jobs.unshift(outcome.job);
+        foundIn.unshift(outcome.foundIn);
       }
-      // The file may have been put there since the backend was asked last.
-      return this.#resolveWith(spec, await engine.catalog(unknownNameMaxAgeMs, signal), signal);
+    }
+    return { batch: { ...batch, jobs }, foundIn };
+  }
+
+  async #submitOne(
+    spec: GenerationSpec,
+    options: SubmitOptions,
+    caller: Caller,
+    attached: boolean,
+    signal: AbortSignal,
+  ): Promise<JobRecord> {
+    const { jobs } = await this.#submit([spec], options, caller, { attached, isBatch: false }, signal);
+    const [job] = jobs;
+    if (job === undefined) {
+      throw new ServiceError(
+        "JOB_NOT_FOUND",
+        "the job that this request made has been deleted; use another request_id for another job",
+      );
+    }
+    return job;
+  }
+
+  async #submit(
+    specs: readonly GenerationSpec[],
+    options: SubmitOptions,
+    caller: Caller,
+    { attached, isBatch }: { readonly attached: boolean; readonly isBatch: boolean },
+    signal: AbortSignal,
+  ): Promise<{ readonly jobs: readonly JobRecord[] }> {
+    const { store, announcer } = this.#deps;
+    const { request } = options;
+    if (request !== undefined) {
+      const known = await store.findRepeat(caller.tenant, request, attached, signal);
+      if (known !== undefined) {
+        return jobsOf(known);
+      }
+    }
+    this.#assertAccepting();
+    const jobs = await this.#makeJobs(specs, options, caller, { attached, isBatch }, signal);
+    if (jobs.some(({ result }) => result === undefined)) {
+      this.#assertBackend();
+    }
+    signal.throwIfAborted();
+    const outcome = await store.submit(
+      {
+        tenant: caller.tenant,
+        jobs,
+        maxQueued: this.#options.maxQueued,
+        ...(isBatch && { batchId: randomUUID() }),
+        ...(request && { request: { ...request, keptUntil: this.#inFuture(requestIdKeptMs) } }),
+      },
+      signal,
+    );
+    if (outcome.type === "accepted") {
+      announcer.accepted(outcome.jobs, caller.requestId);
+    }
+    return jobsOf(outcome);
+  }
+
+  async #makeJobs(
+    specs: readonly GenerationSpec[],
+    options: SubmitOptions,
+    caller: Caller,
+    { attached, isBatch }: { readonly attached: boolean; readonly isBatch: boolean },
+    signal: AbortSignal,
+  ): Promise<NewJob[]> {
+    const retentionMs = this.#retentionOf(options);
+    const createTime = this.#deps.clock.now();
+    const jobs: NewJob[] = [];
+    for (const [i, spec] of specs.entries()) {
+      const id = randomUUID();
+      const resolved = await this.#deps.resolver.resolve(spec, id, signal).catch((error: unknown) => {
+        throw isBatch && error instanceof ServiceError ? inBatch(error, i) : error;
+      });
+      const result = spec.allowReuse ? await this.#reuse(resolved.reuseKey, caller, signal) : undefined;
+      jobs.push({
+        id,
+        labels: options.labels,
+        note: options.note,
+        ...resolved,
+        createTime,
+        queueDeadline: this.#inFuture(this.#options.maxQueueMs),
+        retentionMs,
+        attached,
+        ...(result && { result: { ...result, generation: resolved.generation } }),
+      });
+    }
+    return jobs;
+  }
+
+  /** The result of an earlier job that did the same. It must not expire before its images have a second job. */
+  async #reuse(
+    reuseKey: string,
+    { tenant }: Caller,
+    signal: AbortSignal,
+  ): Promise<GenerationResult | undefined> {
+    const keptUntil = this.#inFuture(60_000);
+    const earlier = await this.#deps.store.findReusable(tenant, reuseKey, keptUntil, signal);
+    if (earlier?.result === undefined) {
+      return undefined;
+    }
+    return { ...earlier.result, reusedJobId: earlier.result.reusedJobId ?? earlier.id };
+  }
+
+  #retentionOf({ retentionMs = this.#options.retentionMs, request }: SubmitOptions): number {
+    const { maxRetentionMs } = this.#options;
+    if (retentionMs > maxRetentionMs) {
+      const description = `this server keeps jobs for at most ${maxRetentionMs / 1_000} s`;
+      throw new ServiceError("INVALID_FIELD", `options.retention: ${description}`, {
+        violations: [{ field: "options.retention", description }],
+      });
+    }
+    return request === undefined ? retentionMs : Math.max(retentionMs, requestIdKeptMs);
+  }
+
+  /** @throws ServiceError `SHUTTING_DOWN`, `STORE_UNAVAILABLE` */
+  #assertAccepting(): void {
+    if (!this.#accepting) {
+      throw new ServiceError("SHUTTING_DOWN", "the server is shutting down; try again in a moment", {
+        retryAfterMs: 1_000,
+      });
+    }
+    this.#deps.storeWatch.assertWorking();
+  }
+
+  /** @throws ServiceError `NO_BACKEND` */
+  #assertBackend(): void {
+    const { engines } = this.#deps;
+    if (!engines.some((engine) => isUsable(engine.health()))) {
+      throw noBackend(engines);
     }
   }
 
-  async #resolveWith(spec: GenerationSpec, names: Catalog, signal: AbortSignal): Promise<ResolvedGeneration> {
-    const { limits, defaultModel } = this.#options;
-    const model = findModel(spec, names, defaultModel);
-    const needsSize = spec.widthPx === undefined || spec.heightPx === undefined;
-    const nativeSize =
-      needsSize && model !== undefined ? await this.#deps.engine.nativeSize(model, signal) : undefined;
-    return resolveGeneration(spec, {
-      names,
-      limits,
-      defaultModel,
-      nativeSize,
-      randomSeed: this.#deps.randomSeed,
-    });
-  }
-
-  async #logLife(job: Job, requestId: string): Promise<void> {
-    const { logger, clock } = this.#deps;
-    const { prompt, negativePrompt, ...parameters } = job.generation;
-    const texts = this.#options.logPrompts ? { prompt, negativePrompt } : {};
-    const request = { jobId: job.id, requestId, ...parameters, seed: `${parameters.seed}`, ...texts };
-    logger.debug(request, "job accepted");
-    await job.ended;
-    const facts = {
-      ...request,
-      state: job.state,
-      ...(job.failure instanceof ServiceError && { reason: job.failure.reason }),
-      attempts: job.attempts.length,
-      totalMs: Math.round(clock.monotonicMs() - job.createdMs),
-    };
-    const failedByItself = job.state === "failed" && !job.stopSignal.aborted;
-    if (failedByItself) {
-      logger.warn({ ...facts, err: job.failure }, "job failed");
-    } else {
-      logger.info(facts, "job ended");
+  async #stop(
+    request: Parameters<JobStore["stop"]>[0],
+    signal: AbortSignal,
+  ): Promise<{ readonly job: JobRecord; readonly foundIn: JobState } | undefined> {
+    const { store, announcer } = this.#deps;
+    const outcome = await store.stop(request, signal);
+    if (outcome === undefined) {
+      return undefined;
     }
-  }
-
-  #release(job: Job, why: unknown): void {
-    if (!job.hasEnded) {
-      job.stop(why);
+    announcer.recorded(request.jobId, outcome.events, outcome.job);
+    if (outcome.job.state === "cancelling") {
+      announcer.stopRequested(outcome.job);
     }
-    const cleanup = this.#removeImages(job)
-      .catch((error: unknown) =>
-        this.#deps.logger.warn({ jobId: job.id, err: error }, "cannot remove the images of a job"),
-      )
-      .finally(() => this.#cleanups.delete(cleanup));
-    this.#cleanups.add(cleanup);
+    return outcome;
   }
 
-  async #removeImages(job: Job): Promise<void> {
-    await job.ended;
-    await Promise.all([...job.images.values()].map(({ blobId }) => this.#deps.blobs.remove(blobId)));
+  #inFuture(ms: number): Date {
+    return new Date(this.#deps.clock.now().getTime() + ms);
   }
 }
 
-/** Lets a flood of requests with a wrong name ask the backend no more than once a second. */
-const unknownNameMaxAgeMs = 1_000;
+/** How long a request id is taken at least. */
+const requestIdKeptMs = 24 * 3_600_000;
+const stopTimeoutMs = 10_000;
 
-const unknownNameReasons = [
-  "MODEL_NOT_FOUND",
-  "LORA_NOT_FOUND",
-  "VAE_NOT_FOUND",
-  "SAMPLER_NOT_FOUND",
-  "SCHEDULER_NOT_FOUND",
-] as const;
+const cancelledByRequest: JobFailure = toJobFailure(
+  new ServiceError("CANCELLED_BY_REQUEST", "the job was cancelled by a request"),
+);
+
+function jobsOf(outcome: SubmitOutcome): { readonly jobs: readonly JobRecord[] } {
+  switch (outcome.type) {
+    case "accepted":
+    case "repeated":
+      return outcome;
+    case "conflict":
+      throw new ServiceError(
+        "REQUEST_ID_REUSED",
+        "the request_id was used before by another request; use a new one for a new request",
+      );
+    case "full":
+      throw new ServiceError("QUEUE_FULL", `${outcome.queuedCount} jobs wait already; try again later`, {
+        retryAfterMs: 1_000,
+      });
+  }
+}
+
+function assertHasHad({ id, lastSequence }: JobRecord, after: bigint): void {
+  if (after > lastSequence) {
+    throw new ServiceError(
+      "OFFSET_OUT_OF_RANGE",
+      `the job has had ${lastSequence} events; ${after} is beyond the last of them`,
+      { metadata: { job_id: id, last_sequence: `${lastSequence}` } },
+    );
+  }
+}
+
+function batchNotFound(): ServiceError {
+  return new ServiceError(
+    "BATCH_NOT_FOUND",
+    "there is no such batch; its jobs may have expired or been deleted",
+  );
+}
+
+/** The same failure for one spec of a batch, whose fields it names. */
+function inBatch(error: ServiceError, index: number): ServiceError {
+  const place = (field: string) => field.replace(/^spec\b/, `specs[${index}]`);
+  const violations = error.details.violations?.map(({ field, description }) => ({
+    field: place(field),
+    description,
+  }));
+  return new ServiceError(
+    error.reason,
+    place(error.message),
+    { ...error.details, ...(violations && { violations }) },
+    { cause: error },
+  );
+}

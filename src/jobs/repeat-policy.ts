@@ -1,6 +1,6 @@
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Job } from "./job.ts";
+import type { JobRun } from "./job-run.ts";
 
 export interface RepeatPolicyOptions {
   /** Times that a job is given to a backend before it fails. */
@@ -12,52 +12,67 @@ export interface RepeatPolicyOptions {
 /** What becomes of a job whose attempt did not succeed. */
 export type Verdict =
   | { readonly type: "fail"; readonly error: unknown }
-  /** Run it again, after the memory of the backend was freed if that is said. */
-  | { readonly type: "again"; readonly freeMemory: boolean }
-  /** The backend never got it: offer it once more in a moment. Does not count as an attempt. */
-  | { readonly type: "offerAgain" };
+  /**
+   * It goes back into the queue. Its prompt is `gone`, or perhaps still on a backend that is out of reach (`unknown`), or
+   * `never` was there, so that no attempt is counted.
+   */
+  | {
+      readonly type: "again";
+      readonly fate: "gone" | "unknown" | "never";
+      /** The memory of the backend is to be freed first. */
+      readonly freeMemory: boolean;
+    };
 
 /** Decides whether a job is run again. Only what cannot do the same work twice is. */
 export class RepeatPolicy {
   readonly #options: RepeatPolicyOptions;
   readonly #clock: Clock;
-  readonly #freedMemoryFor = new WeakSet<Job>();
-  readonly #refusedSinceMs = new WeakMap<Job, number>();
+  readonly #freedMemoryFor = new Set<string>();
+  readonly #refusedSinceMs = new Map<string, number>();
 
   constructor(options: RepeatPolicyOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
   }
 
-  judge(job: Job, error: unknown): Verdict {
-    if (job.stopSignal.aborted) {
-      return { type: "fail", error: job.stopSignal.reason };
-    }
+  judge(run: JobRun, error: unknown): Verdict {
     if (isServiceError(error, "NO_BACKEND")) {
       const nowMs = this.#clock.monotonicMs();
-      const sinceMs = this.#refusedSinceMs.get(job) ?? nowMs;
-      this.#refusedSinceMs.set(job, sinceMs);
+      const sinceMs = this.#refusedSinceMs.get(run.id) ?? nowMs;
+      this.#refusedSinceMs.set(run.id, sinceMs);
       return nowMs - sinceMs < this.#options.backendDownGraceMs
-        ? { type: "offerAgain" }
+        ? { type: "again", fate: "never", freeMemory: false }
         : { type: "fail", error };
     }
-    this.#refusedSinceMs.delete(job);
-    const isLoss = isServiceError(error, "PROMPT_LOST", "PROMPT_INTERRUPTED");
-    if (job.attempts.length >= this.#options.maxAttempts) {
-      return { type: "fail", error: isLoss ? givenUp(job, error) : error };
+    this.#refusedSinceMs.delete(run.id);
+    const isLast = run.attempt.number >= this.#options.maxAttempts;
+    if (isServiceError(error, "PROMPT_LOST", "PROMPT_INTERRUPTED", "BACKEND_LOST")) {
+      const fate = error.reason === "BACKEND_LOST" ? "unknown" : "gone";
+      return isLast
+        ? { type: "fail", error: givenUp(run, error) }
+        : { type: "again", fate, freeMemory: false };
     }
-    if (isServiceError(error, "OUT_OF_MEMORY") && !this.#freedMemoryFor.has(job)) {
-      this.#freedMemoryFor.add(job);
-      return { type: "again", freeMemory: true };
+    if (isServiceError(error, "OUT_OF_MEMORY") && !isLast && !this.#freedMemoryFor.has(run.id)) {
+      this.#freedMemoryFor.add(run.id);
+      return { type: "again", fate: "gone", freeMemory: true };
     }
-    return isLoss ? { type: "again", freeMemory: false } : { type: "fail", error };
+    // Files go with a restart of the backend, between the end of a prompt and the fetching of its images.
+    return isServiceError(error, "NO_OUTPUT") && run.attempt.number === 1 && !isLast
+      ? { type: "again", fate: "gone", freeMemory: false }
+      : { type: "fail", error };
+  }
+
+  /** Forgets a job that has ended. */
+  forget(jobId: string): void {
+    this.#freedMemoryFor.delete(jobId);
+    this.#refusedSinceMs.delete(jobId);
   }
 }
 
-function givenUp(job: Job, cause: unknown): ServiceError {
+function givenUp(run: JobRun, cause: ServiceError): ServiceError {
   return new ServiceError(
     "BACKEND_LOST",
-    `the backend lost the job ${job.attempts.length} times; try again later, or look at the log of the backend`,
+    `the backend lost the job ${run.attempt.number} times; try again later, or look at the log of the backend`,
     { retryAfterMs: 10_000 },
     { cause },
   );

@@ -2,106 +2,100 @@ import { ServiceError } from "../domain/errors.ts";
 import type { WorkflowGraph } from "../domain/graph.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
 import type { ImageInfo } from "../domain/image.ts";
-import type { BackendInfo } from "../domain/job-event.ts";
+import type { BackendInfo, GenerationResult, LastingEventData } from "../domain/job-event.ts";
 import { type ProgressReading, RunProgress } from "../domain/progress.ts";
-import type { Engine, Output, RunEvent } from "../engine/engine.ts";
-import type { ImageCodec } from "../imaging/image-codec.ts";
+import type { Output, RunEvent } from "../engine/engine.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { BlobStore } from "../storage/blob-store.ts";
-import type { Logger } from "../telemetry/logger.ts";
-import { fetchImage, fileOf } from "./fetch-images.ts";
-import type { Attempt, Job } from "./job.ts";
+import { type FetchDependencies, fetchImage, fileOf } from "./fetch-images.ts";
+import type { JobRun } from "./job-run.ts";
 import { PreviewPipe } from "./preview-pipe.ts";
 
-export interface RunDependencies {
-  readonly engine: Engine;
-  readonly blobs: BlobStore;
-  readonly codec: ImageCodec;
+export interface RunDependencies extends Omit<FetchDependencies, "now"> {
   readonly clock: Clock;
-  readonly logger: Logger;
   /** Longest time that a job may run on a backend, in milliseconds. */
   readonly maxRunMs: number;
 }
 
 /** Told how far an attempt is. */
 export interface AttemptHooks {
-  /** The engine has begun to run the graph. */
-  onStarted(): void;
+  /** Whether the prompt may be sent to the engine now. */
+  maySubmit(): boolean;
   /** The engine is done with the prompt; its images are still to be fetched. */
   onEngineFree(): void;
 }
 
 /**
- * Runs one attempt of `job` to its end: the graph on the engine, then the images from there to the blob store. On
- * success the job has succeeded; stopping the job cancels the prompt on the engine first.
+ * Runs one attempt of a job to its end: the graph on the engine, then the images from there to the blob store. On
+ * success the job has succeeded, and that is on disk.
  *
- * @throws what `Engine.run` and `Engine.openOutput` throw, with the titles of nodes
+ * @throws what `Engine.run` and `Engine.openOutput` throw, with the titles of nodes; `LEASE_LOST` if the job is somebody
+ * else's now
  */
-export async function runAttempt(
-  job: Job,
-  attempt: Attempt,
-  deps: RunDependencies,
-  hooks: AttemptHooks,
-): Promise<void> {
-  const run = new AttemptRun(job, attempt, deps, hooks);
+export async function runAttempt(run: JobRun, deps: RunDependencies, hooks: AttemptHooks): Promise<void> {
+  const attempt = new AttemptRun(run, deps, hooks);
   try {
-    await run.toEnd();
+    await attempt.toEnd();
   } catch (error) {
-    throw error instanceof ServiceError ? withTitles(error, job.plan.graph) : error;
+    throw error instanceof ServiceError ? withTitles(error, run.record.plan.graph) : error;
   }
 }
 
 class AttemptRun {
-  readonly #job: Job;
-  readonly #attempt: Attempt;
+  readonly #run: JobRun;
   readonly #deps: RunDependencies;
   readonly #hooks: AttemptHooks;
-  readonly #submittedMs: number;
-  readonly #images = new Map<number, Promise<ImageInfo>>();
+  readonly #signal: AbortSignal;
+  readonly #submitted: Date;
+  readonly #fetching = new Map<number, Promise<ImageInfo>>();
   readonly #previews: PreviewPipe | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #progress: RunProgress | undefined;
-  #startedMs: number | undefined;
   #lastStep = 0;
 
-  constructor(job: Job, attempt: Attempt, deps: RunDependencies, hooks: AttemptHooks) {
-    this.#job = job;
-    this.#attempt = attempt;
+  constructor(run: JobRun, deps: RunDependencies, hooks: AttemptHooks) {
+    this.#run = run;
     this.#deps = deps;
     this.#hooks = hooks;
-    this.#submittedMs = deps.clock.monotonicMs();
-    this.#previews = job.generation.preview && this.#openPreviews(job.generation.preview);
+    this.#signal = AbortSignal.any([run.stopSignal, run.leaveSignal]);
+    this.#submitted = deps.clock.now();
+    const { preview } = run.record.generation;
+    this.#previews = preview && this.#openPreviews(preview);
   }
 
   async toEnd(): Promise<void> {
-    const { engine, clock, maxRunMs } = this.#deps;
+    const run = this.#run;
+    const { plan, startTime, queueDeadline } = run.record;
     const request = {
-      promptId: this.#attempt.promptId,
-      graph: this.#job.plan.graph,
+      promptId: run.attempt.promptId,
+      graph: plan.graph,
       previews: this.#previews !== undefined,
+      resume: run.resumes,
+      maySubmit: () => this.#hooks.maySubmit(),
     };
-    let timer: NodeJS.Timeout | undefined;
+    this.#stopAt(
+      startTime === undefined ? queueDeadline : this.#latestEnd(startTime),
+      startTime === undefined ? waitedTooLong() : this.#ranTooLong(),
+    );
     try {
-      for await (const event of engine.run(request, this.#job.stopSignal)) {
-        if (event.type === "started") {
-          timer = setTimeout(() => this.#job.stop(ranTooLong(maxRunMs)), maxRunMs);
-        }
+      const signals = { cancel: run.stopSignal, leave: run.leaveSignal };
+      for await (const event of this.#deps.engine.run(request, signals)) {
         if (event.type === "finished") {
           this.#hooks.onEngineFree();
-          await this.#deliver(event.outputs, clock.monotonicMs());
+          await this.#deliver(event.outputs, this.#deps.clock.now());
         } else {
           this.#report(event);
         }
       }
     } finally {
-      clearTimeout(timer);
-      await Promise.allSettled(this.#images.values()); // so that no image is stored after the job has ended
+      clearTimeout(this.#timer);
+      await Promise.allSettled(this.#fetching.values()); // so that no image is stored after the job has ended
     }
   }
 
   /** Tells the readers of the job what the engine reported. */
   #report(event: Exclude<RunEvent, { type: "finished" }>): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    const { log, plan } = this.#job;
+    const { images } = this.#run.record.plan;
     switch (event.type) {
       case "submitted":
         break;
@@ -112,12 +106,8 @@ class AttemptRun {
         const node = this.#progress?.nodeStarted(event.nodeId, nowMs);
         this.#lastStep = 0;
         if (node !== undefined) {
-          log.append({
-            type: "nodeStarted",
-            nodeId: event.nodeId,
-            classType: node.classType,
-            title: node.title,
-          });
+          const { classType, title } = node;
+          this.#write({ type: "nodeStarted", nodeId: event.nodeId, classType, title });
         }
         break;
       }
@@ -131,7 +121,7 @@ class AttemptRun {
         );
         break;
       case "preview": {
-        const imageIndex = plan.images.findIndex(({ samplerNodeId }) => samplerNodeId === event.nodeId);
+        const imageIndex = images.findIndex(({ samplerNodeId }) => samplerNodeId === event.nodeId);
         this.#previews?.push({
           nodeId: event.nodeId,
           imageIndex: Math.max(0, imageIndex),
@@ -147,14 +137,17 @@ class AttemptRun {
   }
 
   #start(cachedNodeIds: readonly string[], nowMs: number): void {
-    this.#startedMs = nowMs;
-    this.#hooks.onStarted();
-    this.#progress = new RunProgress(this.#job.plan.graph, cachedNodeIds, nowMs);
-    this.#job.log.append({
+    const { plan, startTime } = this.#run.record;
+    this.#progress = new RunProgress(plan.graph, cachedNodeIds, nowMs);
+    if (startTime !== undefined) {
+      return; // whoever ran it before has told that
+    }
+    this.#stopAt(this.#latestEnd(this.#deps.clock.now()), this.#ranTooLong());
+    this.#write({
       type: "started",
       backend: this.#backend(),
-      attempt: this.#attempt.number,
-      nodeCount: Object.keys(this.#job.plan.graph).length,
+      attempt: this.#run.attempt.number,
+      nodeCount: Object.keys(plan.graph).length,
       cachedNodeCount: this.#progress.cachedNodeCount,
     });
   }
@@ -162,66 +155,99 @@ class AttemptRun {
   #tellProgress(nodeId: string, reading: ProgressReading | undefined): void {
     if (reading !== undefined) {
       this.#lastStep = reading.step;
-      this.#job.log.append({ type: "progress", nodeId, ...reading });
+      this.#run.pass({ type: "progress", nodeId, ...reading });
     }
+  }
+
+  /** Not waited for: the order is kept, and a failure leaves the run, which ends it. */
+  #write(event: LastingEventData): void {
+    this.#run.write(event).catch(() => {}); // the run has been left by that
   }
 
   /** Starts fetching the images that are among `outputs` and have not been fetched, by an earlier attempt either. */
   #fetchAnyOf(outputs: readonly Output[]): void {
-    for (const [index, image] of this.#job.plan.images.entries()) {
+    const { plan, images, generation, tenant, id: jobId } = this.#run.record;
+    const { clock } = this.#deps;
+    for (const [index, image] of plan.images.entries()) {
       const file = fileOf(image, outputs);
-      if (file === undefined || this.#images.has(index) || this.#job.images.has(index)) {
+      if (file === undefined || this.#fetching.has(index) || images.some((one) => one.index === index)) {
         continue;
       }
-      const { output } = this.#job.generation;
-      const fetched = fetchImage(this.#deps, { index, image, file, output }, this.#job.stopSignal).then(
+      const wanted = { tenant, jobId, index, image, file, output: generation.output };
+      const fetched = fetchImage({ ...this.#deps, now: () => clock.now() }, wanted, this.#signal).then(
         (info) => {
-          this.#job.addImage(info);
+          this.#write({ type: "image", image: info });
           return info;
         },
       );
       fetched.catch(() => {}); // awaited in #deliver; until then its failure must not count as unhandled
-      this.#images.set(index, fetched);
+      this.#fetching.set(index, fetched);
     }
   }
 
-  async #deliver(outputs: readonly Output[], finishedMs: number): Promise<void> {
+  async #deliver(outputs: readonly Output[], finished: Date): Promise<void> {
+    const run = this.#run;
     this.#fetchAnyOf(outputs);
-    await Promise.all(this.#images.values());
-    const { job, clock } = { job: this.#job, clock: this.#deps.clock };
-    const images = job.plan.images.map((_, index) => job.images.get(index));
+    const fetched = await Promise.all(this.#fetching.values());
+    const byIndex = new Map([...run.record.images, ...fetched].map((image) => [image.index, image]));
+    const images = run.record.plan.images.map((_, index) => byIndex.get(index));
     if (!images.every((image) => image !== undefined)) {
       throw new ServiceError(
         "NO_OUTPUT",
         "the workflow ended well but left fewer images than were asked for",
       );
     }
-    job.stopSignal.throwIfAborted();
-    const endMs = clock.monotonicMs();
-    const startedMs = this.#startedMs ?? finishedMs; // not seen to start where events were missing
-    job.succeed({
+    this.#signal.throwIfAborted();
+    await run.write({ type: "completed", result: this.#result(images, finished) });
+  }
+
+  #result(images: readonly ImageInfo[], finished: Date): GenerationResult {
+    const { generation, plan, createTime, startTime } = this.#run.record;
+    const endTime = this.#deps.clock.now();
+    // A run that was taken over was given to the backend by somebody else, at a time that only its start tells.
+    const started = startTime ?? finished; // not seen to start where events were missing
+    const submitted = earlier(this.#submitted, started);
+    return {
       images,
-      generation: job.generation,
-      graphSha256: hashGraph(job.plan.graph),
+      generation,
+      graphSha256: hashGraph(plan.graph),
       backend: this.#backend(),
-      attemptCount: job.attempts.length,
-      createTime: job.createTime,
-      endTime: clock.now(),
+      attemptCount: this.#run.attempt.number,
+      createTime,
+      endTime,
       timings: {
-        queueMs: this.#submittedMs - job.createdMs,
-        backendQueueMs: startedMs - this.#submittedMs,
-        executionMs: finishedMs - startedMs,
-        deliveryMs: endMs - finishedMs,
-        totalMs: endMs - job.createdMs,
+        queueMs: msBetween(createTime, submitted),
+        backendQueueMs: msBetween(submitted, started),
+        executionMs: msBetween(started, finished),
+        deliveryMs: msBetween(finished, endTime),
+        totalMs: msBetween(createTime, endTime),
       },
       nodes: this.#progress?.nodeTimings() ?? [],
-    });
+    };
   }
 
   #backend(): BackendInfo {
     const { engine } = this.#deps;
     const { version, builtIn } = engine.health();
     return { name: engine.name, comfyUiVersion: version, builtIn };
+  }
+
+  /** From now on this is when, and why, the job has to stop. */
+  #stopAt(time: Date, why: ServiceError): void {
+    clearTimeout(this.#timer);
+    const leftMs = Math.max(0, msBetween(this.#deps.clock.now(), time));
+    this.#timer = setTimeout(() => this.#run.stop(why), Math.min(leftMs, longestTimerMs));
+  }
+
+  #latestEnd(start: Date): Date {
+    return new Date(start.getTime() + this.#deps.maxRunMs);
+  }
+
+  #ranTooLong(): ServiceError {
+    return new ServiceError(
+      "JOB_TIMEOUT",
+      `the job ran for more than ${this.#deps.maxRunMs / 1000} s, which this server does not allow; ask for fewer steps or images`,
+    );
   }
 
   #openPreviews(wanted: { maxSidePx: number; format: "jpeg" | "webp" }): PreviewPipe {
@@ -231,9 +257,20 @@ class AttemptRun {
       logger,
       ...wanted,
       deliver: ({ nodeId, imageIndex, step }, image) =>
-        this.#job.log.append({ type: "preview", nodeId, imageIndex, step, ...image }),
+        this.#run.pass({ type: "preview", nodeId, imageIndex, step, ...image }),
     });
   }
+}
+
+/** Node's timers go no further; more than the settings allow. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Why a job ends that no backend began to run in time. */
+export function waitedTooLong(): ServiceError {
+  return new ServiceError(
+    "JOB_TIMEOUT",
+    "the job waited for longer to be run than this server allows; try again later",
+  );
 }
 
 /** Adds to each node of the failure the title that it has in the graph. */
@@ -249,9 +286,10 @@ function withTitles(error: ServiceError, graph: WorkflowGraph): ServiceError {
       });
 }
 
-function ranTooLong(maxRunMs: number): ServiceError {
-  return new ServiceError(
-    "JOB_TIMEOUT",
-    `the job ran for more than ${maxRunMs / 1000} s, which this server does not allow; ask for fewer steps or images`,
-  );
+function msBetween(from: Date, to: Date): number {
+  return to.getTime() - from.getTime();
+}
+
+function earlier(a: Date, b: Date): Date {
+  return a < b ? a : b;
 }

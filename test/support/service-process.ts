@@ -20,10 +20,10 @@ export interface ServiceExit {
 export interface ServiceProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
-  /** Where it has its temporary files. */
-  readonly tempDirectory: string;
+  /** Where it keeps jobs and images. */
+  readonly dataDirectory: string;
   readonly exit: Promise<ServiceExit>;
-  kill(signal: "SIGTERM" | "SIGINT"): void;
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
   /** Resolves once the process has logged this message, which it may have done already. Rejects after 20 s. */
   logged(message: string): Promise<void>;
 }
@@ -31,14 +31,14 @@ export interface ServiceProcess extends AsyncDisposable {
 /**
  * Starts the service on a free port and waits until it can draw.
  *
- * @param env its whole environment, but for the port and the directory for temporary files
+ * @param env its whole environment, but for the port and, unless given, the directory for data
  * @throws Error if it ends before that
  */
 export async function startServiceProcess(env: Readonly<Record<string, string>>): Promise<ServiceProcess> {
   await using opened = new AsyncDisposableStack();
-  const { path: tempDirectory } = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+  const { path: dataDirectory } = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
   const child = spawn(process.execPath, [mainFile, "serve", "--port", "0"], {
-    env: { COMFYRPC_TEMP_DIR: tempDirectory, ...env },
+    env: { COMFYRPC_DATA_DIR: dataDirectory, ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
   const exit = exitOf(child);
@@ -53,7 +53,7 @@ export async function startServiceProcess(env: Readonly<Record<string, string>>)
   return {
     url,
     pid: child.pid ?? 0,
-    tempDirectory,
+    dataDirectory,
     exit,
     kill: (signal) => void child.kill(signal),
     logged: async (message) => void (await log.entry(message)),

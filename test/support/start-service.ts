@@ -1,3 +1,6 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Service, startService } from "../../src/app.ts";
 import { readConfig } from "../../src/config/config.ts";
 import {
@@ -28,7 +31,13 @@ export async function startServiceFixture(options: ServiceFixtureOptions = {}): 
   const engine = opened.use(
     await startDemoEngine({ host: "127.0.0.1", port: 0, stepMs: 0, logger, ...options.engine }),
   );
-  const config = readConfig({ COMFYUI_URL: engine.url, COMFYRPC_PORT: "0", ...options.env });
+  const data = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+  const config = readConfig({
+    COMFYUI_URL: engine.url,
+    COMFYRPC_PORT: "0",
+    COMFYRPC_DATA_DIR: data.path,
+    ...options.env,
+  });
   const service = opened.use(await startService(config, logger));
   await service.ready(AbortSignal.timeout(10_000));
   const owned = opened.move();

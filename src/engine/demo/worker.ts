@@ -3,7 +3,9 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { PromptEvents } from "./events.ts";
 import { clientIdOf, type Executor } from "./execute.ts";
 import type { FaultPlan } from "./faults.ts";
+import { inputsOf } from "./graph.ts";
 import type { History, PromptOutcome } from "./history.ts";
+import type { Json, JsonObject } from "./json.ts";
 import type { PromptQueue, QueuedPrompt } from "./queue.ts";
 import type { SocketHub } from "./sockets.ts";
 
@@ -88,7 +90,9 @@ export class Worker implements AsyncDisposable {
 
   async #process(prompt: QueuedPrompt, signal: AbortSignal): Promise<void> {
     const { sockets, executor, queue, history, faults, logger } = this.#options;
-    const events = new PromptEvents(sockets, prompt.promptId, clientIdOf(prompt.extraData));
+    const { promptId, graph } = prompt;
+    const events = new PromptEvents(sockets, promptId, clientIdOf(prompt.extraData));
+    logger.debug({ promptId, filePrefixes: filePrefixesOf(graph) }, "prompt begun");
     let outcome: PromptOutcome;
     try {
       outcome = await executor.run(prompt, events, signal);
@@ -104,6 +108,7 @@ export class Worker implements AsyncDisposable {
         meta: {},
       };
     }
+    logger.debug({ promptId, status: outcome.status.status_str }, "prompt ended");
     // As with ComfyUI, whoever asks at the terminal event may find no record yet.
     await nextTurn();
     if (signal.aborted) {
@@ -140,4 +145,9 @@ export class Worker implements AsyncDisposable {
     }
     this.#options.faults.memoryFreed();
   }
+}
+
+/** What the names of the files that a prompt saves begin with: whose prompt it is, in a log. */
+function filePrefixesOf(graph: JsonObject): Json[] {
+  return Object.keys(graph).flatMap((nodeId) => inputsOf(graph, nodeId).filename_prefix ?? []);
 }

@@ -1,0 +1,59 @@
+import type { AssetServiceOptions } from "../assets/asset-service.ts";
+import type { Config } from "../config/config.ts";
+import type { JobsOptions } from "../jobs/start-jobs.ts";
+import type { ListenerOptions } from "../server/listener/listener-options.ts";
+
+/** What `config` says about jobs. `owner` is unique for this process. */
+export function jobsOptions(config: Config, owner: string): JobsOptions {
+  const leaseMs = config.leaseSeconds * 1_000;
+  return {
+    owner,
+    maxInFlight: config.comfyUiMaxInFlight,
+    leaseMs,
+    // Long enough for whoever has the backend in its configuration to take its lease first.
+    undrivenMs: Math.max(3 * leaseMs, config.comfyUiLostSeconds * 1_000),
+    maxQueued: config.maxQueued,
+    maxQueueMs: config.maxQueueSeconds * 1_000,
+    maxRunMs: config.maxRunSeconds * 1_000,
+    backendDownGraceMs: config.comfyUiLostSeconds * 1_000,
+    maxAttempts: 3,
+    limits: { maxPixels: config.maxPixels, maxSteps: config.maxSteps, maxImageCount: config.maxImages },
+    defaultModel: config.defaultModel,
+    logPrompts: config.logPrompts,
+    // An unknown name asks anew at once, so that only removed files are noticed late.
+    catalogMaxAgeMs: 600_000,
+    retentionMs: config.retentionSeconds * 1_000,
+    maxRetentionMs: config.maxRetentionSeconds * 1_000,
+    reconnectGraceMs: config.reconnectSeconds * 1_000,
+    batchLimit: config.maxBatch,
+    watchIntervalMs: 1_000,
+    cleanIntervalMs: 60_000,
+  };
+}
+
+/** What `config` says about assets. */
+export function assetOptions(config: Config): AssetServiceOptions {
+  return {
+    maxUploadBytes: config.maxUploadBytes,
+    maxUploadPixels: config.maxUploadPixels,
+    retentionMs: config.retentionSeconds * 1_000,
+    maxRetentionMs: config.maxRetentionSeconds * 1_000,
+    directLinks: config.s3DirectLinks,
+    ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
+  };
+}
+
+/** What `config` says about the port and the connections to it. */
+export function listenerOptions(config: Config): Omit<ListenerOptions, "handler" | "shutdown" | "logger"> {
+  const { tls } = config.files;
+  return {
+    host: config.host,
+    port: config.port,
+    ...(tls && { tls: { certificate: tls.cert, privateKey: tls.key } }),
+    maxHeaderBytes: config.maxHeaderBytes,
+    maxConcurrentStreams: config.maxStreamsPerConnection,
+    stalledStreamTimeoutMs: config.stalledStreamSeconds * 1_000,
+    pingIntervalMs: config.pingSeconds * 1_000,
+    maxSessionAgeMs: config.maxConnectionAgeSeconds * 1_000,
+  };
+}

@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import type { Config } from "../config/config.ts";
+import { ServiceError } from "../domain/errors.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { AssetStore } from "../storage/asset-store.ts";
+import type { BlobStore } from "../storage/blob-store.ts";
+import type { EventBus } from "../storage/event-bus.ts";
+import { openFilesystemBlobStore } from "../storage/filesystem/filesystem-blob-store.ts";
+import { createInProcessEventBus } from "../storage/in-process/in-process-event-bus.ts";
+import type { JobStore } from "../storage/job-store.ts";
+import { openPostgresEventBus } from "../storage/postgres-bus/postgres-event-bus.ts";
+import { openS3BlobStore } from "../storage/s3/s3-blob-store.ts";
+import { DatabaseStartError } from "../storage/sql/database-failure.ts";
+import { openPostgresDatabase } from "../storage/sql/postgres/open-postgres.ts";
+import { openSqliteDatabase } from "../storage/sql/sqlite/open-sqlite.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { StartProblem } from "./start-problem.ts";
+
+/** Where jobs, images and what happens to them are kept and passed on. */
+export interface Stores {
+  readonly jobs: JobStore;
+  readonly assets: AssetStore;
+  readonly blobs: BlobStore;
+  readonly bus: EventBus;
+}
+
+/**
+ * Opens the stores that `config` names; `opened` owns them.
+ *
+ * @throws StartProblem if one cannot be used
+ */
+export async function openStores(
+  config: Config,
+  logger: Logger,
+  opened: AsyncDisposableStack,
+): Promise<Stores> {
+  try {
+    return await open(config, logger, opened);
+  } catch (error) {
+    if (error instanceof DatabaseStartError) {
+      throw new StartProblem(error.message, { cause: error });
+    }
+    if (error instanceof ServiceError) {
+      const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+      throw new StartProblem(`${error.message}${cause}`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function open(config: Config, logger: Logger, opened: AsyncDisposableStack): Promise<Stores> {
+  const deps = { clock: systemClock, logger };
+  const { databaseUrl, dataDirectory } = config;
+  if (databaseUrl === undefined) {
+    const { jobs, assets } = opened.use(await openSqliteDatabase(dataDirectory, deps));
+    const blobs = opened.use(await openBlobs(config, logger));
+    return { jobs, assets, blobs, bus: opened.use(createInProcessEventBus({ logger })) };
+  }
+  const { jobs, assets } = opened.use(await openPostgresDatabase(databaseUrl, deps));
+  const signal = AbortSignal.timeout(startTimeoutMs);
+  const bus = opened.use(await openPostgresEventBus(databaseUrl, { logger, random: Math.random }, signal));
+  const blobs = opened.use(await openBlobs(config, logger));
+  if (config.s3Bucket === undefined) {
+    logger.warn(
+      "jobs are in PostgreSQL, images in COMFYRPC_DATA_DIR: with several replicas, that must be one directory that all of them share, or COMFYRPC_S3_BUCKET must be set",
+    );
+  }
+  return { jobs, assets, blobs, bus };
+}
+
+const startTimeoutMs = 30_000;
+
+async function openBlobs(config: Config, logger: Logger): Promise<BlobStore> {
+  const { dataDirectory, s3Bucket: bucket, s3AccessKeyId, s3SecretAccessKey } = config;
+  if (bucket === undefined) {
+    return await openFilesystemBlobStore(join(dataDirectory, "blobs"));
+  }
+  return await openS3BlobStore(
+    {
+      bucket,
+      region: config.s3Region,
+      pathStyle: config.s3PathStyle,
+      keyPrefix: config.s3KeyPrefix,
+      stagingDirectory: join(dataDirectory, "staging"),
+      ...(config.s3Endpoint !== undefined && { endpoint: config.s3Endpoint }),
+      ...(s3AccessKeyId !== undefined &&
+        s3SecretAccessKey !== undefined && {
+          accessKeyId: s3AccessKeyId,
+          secretAccessKey: s3SecretAccessKey,
+        }),
+    },
+    { clock: systemClock, logger },
+  );
+}

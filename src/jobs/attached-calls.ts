@@ -1,0 +1,76 @@
+import { type JobFailure, toJobFailure } from "../domain/job-failure.ts";
+import type { JobStore } from "../storage/job-store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+export interface AttachedCallsDependencies {
+  readonly store: Pick<JobStore, "detach">;
+  /** Stops a job that no call waits for. */
+  readonly stop: (jobId: string, why: JobFailure) => Promise<void>;
+  readonly logger: Logger;
+}
+
+/**
+ * Calls that wait for jobs. When the last one that waits for a job has gone before the job ended, the job is stopped: at
+ * once, or after a while in which a repeat of the call may come. Disposing of it waits for what is under way, and lets go
+ * of jobs whose while has not passed: they go on, for the repeat to come to another process.
+ */
+export class AttachedCalls implements AsyncDisposable {
+  readonly #reconnectGraceMs: number;
+  readonly #deps: AttachedCallsDependencies;
+  readonly #releasing = new Set<Promise<void>>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #disposed = false;
+
+  constructor(reconnectGraceMs: number, deps: AttachedCallsDependencies) {
+    this.#reconnectGraceMs = reconnectGraceMs;
+    this.#deps = deps;
+  }
+
+  /** The call waits for the job, as the store knows already, until `call` is aborted. */
+  add(jobId: string, repeatable: boolean, call: AbortSignal): void {
+    const release = () => this.#track(this.#release(jobId, repeatable, call.reason));
+    if (call.aborted) {
+      release();
+    } else {
+      call.addEventListener("abort", release, { once: true });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
+    await Promise.all(this.#releasing);
+  }
+
+  async #release(jobId: string, repeatable: boolean, why: unknown): Promise<void> {
+    const waiting = await this.#deps.store.detach(jobId, AbortSignal.timeout(releaseTimeoutMs));
+    if (waiting > 0) {
+      return;
+    }
+    if (!repeatable) {
+      await this.#deps.stop(jobId, toJobFailure(why));
+    } else if (!this.#disposed) {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        this.#track(this.#deps.stop(jobId, toJobFailure(why)));
+      }, this.#reconnectGraceMs);
+      this.#timers.add(timer);
+    }
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => {
+        this.#deps.logger.warn(
+          { err: error },
+          "cannot stop a job whose caller has gone; it goes on to its end",
+        );
+      })
+      .finally(() => this.#releasing.delete(tracked));
+    this.#releasing.add(tracked);
+  }
+}
+
+const releaseTimeoutMs = 10_000;

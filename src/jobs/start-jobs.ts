@@ -1,0 +1,96 @@
+import type { Engine } from "../engine/engine.ts";
+import type { ImageCodec } from "../imaging/image-codec.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { AssetStore } from "../storage/asset-store.ts";
+import type { BlobStore } from "../storage/blob-store.ts";
+import type { EventBus } from "../storage/event-bus.ts";
+import type { JobStore } from "../storage/job-store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Announcer } from "./announcer.ts";
+import { BackendDriver, type DriverOptions } from "./backend-driver.ts";
+import { JobFeeds } from "./job-feeds.ts";
+import { JobService, type JobServiceOptions } from "./job-service.ts";
+import { Keeper, type KeeperOptions } from "./keeper.ts";
+import { Patience } from "./patience.ts";
+import { Recorder } from "./recorder.ts";
+import { SpecResolver, type SpecResolverOptions } from "./spec-resolver.ts";
+import { StoreWatch } from "./store-watch.ts";
+
+/** All times in milliseconds. */
+export interface JobsOptions extends JobServiceOptions, DriverOptions, KeeperOptions, SpecResolverOptions {
+  /** Longest time that a job may run on a backend. */
+  readonly maxRunMs: number;
+  /** Whether prompts may be written to the log. */
+  readonly logPrompts: boolean;
+}
+
+/** The stores and the bus are the caller's, and outlive what uses them. */
+export interface JobsDependencies {
+  readonly engines: readonly Engine[];
+  readonly store: JobStore;
+  readonly assets: AssetStore;
+  readonly blobs: BlobStore;
+  readonly bus: EventBus;
+  readonly codec: ImageCodec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Draws a seed: 0 to 2^53-1. */
+  readonly randomSeed: () => bigint;
+}
+
+/**
+ * Everything about jobs, at work: they can be submitted, and backends are driven. Disposing of it stops the jobs of calls
+ * that have gone, leaves all others as they are for whoever drives their backends next, and waits until nothing is under
+ * way.
+ */
+export interface Jobs extends AsyncDisposable {
+  readonly service: JobService;
+  readonly storeWatch: StoreWatch;
+}
+
+/** Sets everything about jobs to work. */
+export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
+  const { engines, store, assets, blobs, bus, clock, logger, randomSeed } = deps;
+  const announcer = new Announcer({ bus, logger, logPrompts: options.logPrompts });
+  const recorder = new Recorder({ store, announcer, logger });
+  const feeds = new JobFeeds({ store, bus, logger, now: () => clock.now() });
+  const storeWatch = new StoreWatch({ store, blobs, logger });
+  const resolver = new SpecResolver(options, { engines, randomSeed });
+  const service = new JobService(options, {
+    engines,
+    store,
+    storeWatch,
+    resolver,
+    feeds,
+    announcer,
+    clock,
+    logger,
+  });
+  const abandon = (backend: string, promptId: string) =>
+    engines.find(({ name }) => name === backend)?.abandon(promptId);
+  const drivers = engines.map(
+    (engine) =>
+      new BackendDriver(options, {
+        ...deps,
+        engine,
+        recorder,
+        announcer,
+        abandon,
+        maxRunMs: options.maxRunMs,
+      }),
+  );
+  const keeper = new Keeper(options, { store, assets, blobs, announcer, clock, logger });
+  const patience = new Patience(options.backendDownGraceMs, { engines, store, announcer, logger });
+
+  const owned = new AsyncDisposableStack();
+  owned.use(feeds);
+  owned.use(recorder);
+  owned.use(storeWatch);
+  owned.use(keeper);
+  owned.use(patience);
+  owned.defer(async () => {
+    await Promise.all(drivers.map((driver) => driver[Symbol.asyncDispose]()));
+  });
+  owned.use(service);
+  return { service, storeWatch, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
