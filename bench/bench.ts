@@ -1,129 +1,22 @@
-import { GrpcChannel } from "../src/cli/grpc-channel.ts";
-import { createImageClient, type ImageClient } from "../src/cli/image-client.ts";
-import { parseServerAddress } from "../src/cli/server-address.ts";
-import { startEngineProcess, startServiceProcess } from "./child-process.ts";
-import { openDirectClient } from "./direct-client.ts";
-import { type BenchCall, latencies, median, percentile, throughput } from "./measure.ts";
+import { benchCalls } from "./calls.ts";
+import { benchDownloads } from "./downloads.ts";
+import { benchJobs } from "./jobs.ts";
+import { benchWatchers } from "./watchers.ts";
 
 /**
- * Measures what the service adds to a direct client of the same engine, which takes no time for a step. Engine, service
- * and clients are processes of their own; direct and served rounds alternate, so that a change of the machine's speed
- * meets both. Prints figures and ratios; nothing is asserted.
+ * Measures the service beside something else in the same run, and prints figures and ratios; nothing is asserted. Engines,
+ * services and databases are processes of their own. `npm run bench jobs` runs only that part.
  */
-const rounds = 6;
-const callsPerRound = 150;
-const concurrency = 8;
-const streamCount = 4;
-const callsPerStream = 5;
-const stepsPerCall = 150;
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+  calls: benchCalls,
+  jobs: benchJobs,
+  downloads: benchDownloads,
+  watchers: benchWatchers,
+};
 
-const never = new AbortController().signal;
-let lastSeed = 0n;
-/** No seed twice: the engine would answer from its cache. */
-const nextSeed = () => ++lastSeed;
-
-await using engine = await startEngineProcess();
-await using service = await startServiceProcess(engine.url);
-await using direct = await openDirectClient(engine.url);
-using channel = new GrpcChannel({ address: parseServerAddress(service.url, false) });
-const client = createImageClient(channel);
-await untilReady(client);
-const served = servedCall(client);
-
-await latencies(direct, 50, nextSeed); // warm-up
-await latencies(served, 50, nextSeed);
-await throughput(served, 200, concurrency, nextSeed);
-
-const latencyMs: Record<"direct" | "served", number[]> = { direct: [], served: [] };
-const callsPerSecond: Record<"direct" | "served", number[]> = { direct: [], served: [] };
-const streamed: { readonly eventsPerSecond: number; readonly stepsPerSecond: number }[] = [];
-for (let round = 0; round < rounds; round++) {
-  for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
-    latencyMs[name].push(...(await latencies(target, callsPerRound, nextSeed)));
-  }
-  for (const [name, target] of round % 2 === 0 ? pairs() : pairs().reverse()) {
-    callsPerSecond[name].push(await throughput(target, callsPerRound, concurrency, nextSeed));
-  }
-  streamed.push(await streamEvents(client));
-}
-
-const [p50, p99] = [0.5, 0.99].map((share) => ({
-  direct: percentile(latencyMs.direct, share),
-  served: percentile(latencyMs.served, share),
-}));
-console.log(
-  `64 x 64, 4 steps, no time for a step; ${rounds} rounds of ${callsPerRound} calls each, direct and served in turn`,
-);
-console.table({
-  "latency p50, one caller [ms]": row(p50, "added"),
-  "latency p99, one caller [ms]": row(p99, "added"),
-  [`throughput, ${concurrency} callers [calls/s]`]: row(
-    { direct: median(callsPerSecond.direct), served: median(callsPerSecond.served) },
-    "ratio",
-  ),
-});
-const events = Math.round(median(streamed.map(({ eventsPerSecond }) => eventsPerSecond)));
-const steps = Math.round(median(streamed.map(({ stepsPerSecond }) => stepsPerSecond)));
-console.log(
-  `GenerateWithProgress, ${streamCount} streams of ${stepsPerCall} steps: ${events} events/s delivered; ` +
-    `the engine made ${steps} steps/s, of which readers get the newest`,
-);
-
-function pairs(): ["direct" | "served", BenchCall][] {
-  return [
-    ["direct", direct],
-    ["served", served],
-  ];
-}
-
-function row(values: { direct: number; served: number } | undefined, third: "added" | "ratio") {
-  const { direct: a = Number.NaN, served: b = Number.NaN } = values ?? {};
-  return { direct: round(a), served: round(b), [third]: round(third === "added" ? b - a : b / a) };
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
-}
-
-function servedCall(images: ImageClient): BenchCall {
-  return {
-    async call(seed) {
-      const spec = { prompt: "a red fox", widthPx: 64, heightPx: 64, steps: 4, seed };
-      const response = await images.generate({ spec }, {}, never);
-      return response.images[0]?.data.length ?? 0;
-    },
-  };
-}
-
-async function streamEvents(images: ImageClient) {
-  const spec = () => ({
-    prompt: "a red fox",
-    widthPx: 64,
-    heightPx: 64,
-    steps: stepsPerCall,
-    seed: nextSeed(),
-  });
-  const startMs = performance.now();
-  const counts = await Promise.all(
-    Array.from({ length: streamCount }, async () => {
-      let count = 0;
-      for (let call = 0; call < callsPerStream; call++) {
-        for await (const _ of images.generateWithProgress({ spec: spec() }, {}, never)) {
-          count++;
-        }
-      }
-      return count;
-    }),
-  );
-  const seconds = (performance.now() - startMs) / 1_000;
-  return {
-    eventsPerSecond: counts.reduce((sum, count) => sum + count, 0) / seconds,
-    stepsPerSecond: (streamCount * callsPerStream * stepsPerCall) / seconds,
-  };
-}
-
-async function untilReady(images: ImageClient): Promise<void> {
-  while ((await images.health({}, never)).health?.ready !== true) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+const wanted = process.argv.slice(2);
+for (const [name, run] of Object.entries(parts)) {
+  if (wanted.length === 0 || wanted.includes(name)) {
+    await run();
   }
 }
