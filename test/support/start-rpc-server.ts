@@ -1,17 +1,22 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { ImageService } from "../../gen/comfyrpc/v1/image_service_pb.js";
+import type { AssetRoute } from "../../src/server/asset-route.ts";
 import { createHealth } from "../../src/server/health.ts";
 import { type Listener, startListener } from "../../src/server/listener/listener.ts";
 import type { ListenerLimits, TlsIdentity } from "../../src/server/listener/listener-options.ts";
 import { createReflection } from "../../src/server/reflection.ts";
-import { createRpcHandler } from "../../src/server/rpc-handler.ts";
+import { createRpcHandler, type Routes } from "../../src/server/rpc-handler.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 
 /** What a test may choose about its server. */
 export interface RpcServerOptions {
   readonly images?: Partial<ServiceImpl<typeof ImageService>>;
+  /** More services. */
+  readonly routes?: Routes;
+  readonly assetRoute?: AssetRoute;
+  readonly interceptors?: readonly Interceptor[];
   readonly limits?: Partial<ListenerLimits>;
   readonly tls?: TlsIdentity;
   readonly readMaxBytes?: number;
@@ -50,14 +55,16 @@ export async function startRpcServer(options: RpcServerOptions = {}): Promise<Rp
       health(router);
       reflection(router);
       router.service(ImageService, options.images ?? {});
+      options.routes?.(router);
     },
-    interceptors: [],
+    interceptors: options.interceptors ?? [],
     shutdownSignal: shutdown.signal,
     readiness: () => ({
       ready: readiness.current(),
       reason: readiness.current() ? "" : "no backend is up",
     }),
     logger,
+    ...(options.assetRoute && { assetRoute: options.assetRoute }),
     ...(options.corsOrigins && { corsOrigins: options.corsOrigins }),
     ...(options.readMaxBytes && { readMaxBytes: options.readMaxBytes }),
     ...(options.writeMaxBytes && { writeMaxBytes: options.writeMaxBytes }),

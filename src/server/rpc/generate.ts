@@ -8,40 +8,70 @@ import {
 import { ServiceError } from "../../domain/errors.ts";
 import type { ImageInfo } from "../../domain/image.ts";
 import type { GenerationResult } from "../../domain/job-event.ts";
-import type { Job } from "../../jobs/job.ts";
+import type { JobRecord } from "../../domain/job-record.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import type { BlobStore } from "../../storage/blob-store.ts";
-import { callSignal } from "../call-signal.ts";
-import { fromSpecMessage, toImageInit, toResultMessage } from "../convert.ts";
-import { requestIdOf } from "../request-id.ts";
+import { callerOf } from "../caller-of.ts";
+import { toImageInit, toResultMessage } from "../convert/result.ts";
+import { fromSpecMessage } from "../convert/spec.ts";
+import { errorOfJob } from "../errors.ts";
+import { submitOptionsOf } from "../submit-options-of.ts";
 import { readImage } from "./read-image.ts";
 import { specOf } from "./required-spec.ts";
+import { waitingCallSignal, withJobId } from "./waiting-call.ts";
+
+export interface GenerateDependencies {
+  readonly jobs: Pick<JobService, "generate" | "watch" | "get">;
+  readonly blobs: Pick<BlobStore, "read">;
+}
 
 /** `ImageService.Generate`: submit, wait, collect. */
-export function generate({ jobs, blobs }: { readonly jobs: JobService; readonly blobs: BlobStore }) {
+export function generate({ jobs, blobs }: GenerateDependencies) {
   return async (request: GenerateRequest, context: HandlerContext): Promise<GenerateResponse> => {
-    const signal = callSignal(context);
-    const { preview: _, ...spec } = fromSpecMessage(specOf(request)); // nobody would see previews
-    const job = await jobs.submit(spec, requestIdOf(context.requestHeader), signal);
-    const result = await resultOf(job, signal);
-    assertFits(result.images, job.generation.output.inlineLimitBytes);
-    const images = await Promise.all(
-      result.images.map(async (image) => ({
-        ...toImageInit(image),
-        data: await readImage(blobs, image, signal),
-      })),
-    );
-    return create(GenerateResponseSchema, { images, result: toResultMessage(job.id, result) });
+    const specMessage = specOf(request);
+    const signal = waitingCallSignal(specMessage, request, context);
+    const caller = callerOf(context);
+    const { preview: _, ...spec } = fromSpecMessage(specMessage); // nobody would see previews
+    const job = await jobs.generate(spec, submitOptionsOf(request, context), caller, signal);
+    try {
+      const result = await resultOf(job, jobs, caller, signal);
+      assertFits(result.images, job.generation.output.inlineLimitBytes);
+      const images = await Promise.all(
+        result.images.map(async (image) => ({
+          ...toImageInit(image),
+          data: await readImage({ jobs, blobs }, job.id, image, caller, signal),
+        })),
+      );
+      return create(GenerateResponseSchema, { images, result: toResultMessage(job.id, result) });
+    } catch (error) {
+      throw withJobId(job.id, error);
+    }
   };
 }
 
-async function resultOf(job: Job, signal: AbortSignal): Promise<GenerationResult> {
-  for await (const { data } of job.events(0n, signal)) {
+/** A job that was there before may have ended already; what is known of it need not be read again. */
+async function resultOf(
+  job: JobRecord,
+  jobs: Pick<JobService, "watch">,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<GenerationResult> {
+  if (job.result !== undefined) {
+    return job.result;
+  }
+  if (job.endTime !== undefined && job.failure !== undefined) {
+    throw errorOfJob(job.id, job.failure);
+  }
+  for await (const { data } of jobs.watch(job.id, job.lastSequence, caller, signal)) {
     if (data.type === "completed") {
       return data.result;
     }
+    if (data.type === "failed") {
+      throw errorOfJob(job.id, data.failure);
+    }
   }
-  throw new Error(`job ${job.id} ended without a result`);
+  throw new Error(`what happens to job ${job.id} ended without its last event`);
 }
 
 function assertFits(images: readonly ImageInfo[], limitBytes: number): void {
@@ -49,8 +79,9 @@ function assertFits(images: readonly ImageInfo[], limitBytes: number): void {
   if (sizeBytes > limitBytes) {
     throw new ServiceError(
       "RESPONSE_TOO_LARGE",
-      `the images have ${sizeBytes} bytes, the inline limit is ${limitBytes}: call GenerateWithProgress, which sends ` +
-        "them in chunks, or raise spec.output.inline_limit_bytes together with the message limit of your client",
+      `the images have ${sizeBytes} bytes, the inline limit is ${limitBytes}: fetch each by AssetService or from ` +
+        "GET /assets/{sha256} (GetJob names them), call GenerateWithProgress, which sends them in chunks, or raise " +
+        "spec.output.inline_limit_bytes together with the message limit of your client",
       { metadata: { size_bytes: `${sizeBytes}`, limit_bytes: `${limitBytes}` } },
     );
   }
