@@ -1,9 +1,18 @@
-import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  create,
+  createRegistry,
+  type DescMessage,
+  type Message,
+  type MessageInitShape,
+  type Registry,
+} from "@bufbuild/protobuf";
+import { anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { WorkflowFailureSchema } from "../../gen/comfyrpc/v1/error_pb.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { type ErrorReason, ServiceError } from "../domain/errors.ts";
+import { type JobFailure, toServiceError } from "../domain/job-failure.ts";
 
 /** Status of each reason, as the public API documents it at `ErrorReason`. */
 const codeOf: Readonly<Record<ErrorReason, Code>> = {
@@ -23,13 +32,33 @@ const codeOf: Readonly<Record<ErrorReason, Code>> = {
   BACKEND_PROTOCOL: Code.Unavailable,
   PROMPT_LOST: Code.Unavailable,
   PROMPT_INTERRUPTED: Code.Unavailable,
+  LEASE_LOST: Code.Unavailable,
+  PROMPT_LEFT: Code.Unavailable,
   QUEUE_FULL: Code.ResourceExhausted,
   RESPONSE_TOO_LARGE: Code.ResourceExhausted,
   JOB_TIMEOUT: Code.DeadlineExceeded,
   CANCELLED_BY_CALLER: Code.Canceled,
+  CANCELLED_BY_REQUEST: Code.Canceled,
   SHUTTING_DOWN: Code.Unavailable,
+  STORE_UNAVAILABLE: Code.Unavailable,
+  REQUEST_ID_REUSED: Code.AlreadyExists,
+  JOB_NOT_FOUND: Code.NotFound,
+  BATCH_NOT_FOUND: Code.NotFound,
+  ASSET_NOT_FOUND: Code.NotFound,
+  JOB_ACTIVE: Code.FailedPrecondition,
+  OFFSET_OUT_OF_RANGE: Code.OutOfRange,
+  ASSET_REJECTED: Code.InvalidArgument,
+  ASSET_TOO_LARGE: Code.ResourceExhausted,
   INTERNAL: Code.Internal,
 };
+
+/** Types of the details that a status may have, which JSON needs to know to write a status inside a message. */
+export const statusDetailTypes: Registry = createRegistry(
+  ErrorInfoSchema,
+  BadRequestSchema,
+  RetryInfoSchema,
+  WorkflowFailureSchema,
+);
 
 /**
  * Turns any error into the status that the caller gets; the only place that does. A {@link ServiceError} keeps its text
@@ -40,46 +69,106 @@ export function toConnectError(error: unknown, requestId: string): ConnectError 
   if (error instanceof ConnectError) {
     return error;
   }
-  const known = error instanceof ServiceError && error.reason !== "INTERNAL" ? error : undefined;
-  const reason = known === undefined ? "INTERNAL" : publicReason(known.reason);
-  const message =
-    known?.message ?? `internal error; the log of the server has more under request id ${requestId}`;
-  return new ConnectError(message, codeOf[reason], undefined, detailsOf(known, reason, requestId), error);
+  const { code, message, details } = statusOf(error, { request_id: requestId });
+  return new ConnectError(message, code, undefined, [...details], error);
 }
 
-/** The reasons that normally are retried have no name in the API. */
-function publicReason(reason: ErrorReason): ErrorReason {
-  return reason === "PROMPT_LOST" || reason === "PROMPT_INTERRUPTED" ? "BACKEND_LOST" : reason;
+/** The error that a call which waits for a job fails with, if the job has ended by `failure`. */
+export function errorOfJob(jobId: string, failure: JobFailure): ServiceError {
+  return toServiceError(failure).with({ metadata: { job_id: jobId } });
+}
+
+/** Writes a failure that is kept with a job as the status of a call that waits for that job, without a request id. */
+export function toStatusMessage(failure: JobFailure, jobId: string): Status {
+  const { code, message, details } = statusOf(errorOfJob(jobId, failure), { job_id: jobId });
+  return create(StatusSchema, {
+    code,
+    message,
+    details: details.map(({ desc, value }) => anyPack(desc, value)),
+  });
+}
+
+interface OutgoingStatus {
+  readonly code: Code;
+  readonly message: string;
+  readonly details: readonly OutgoingDetail[];
 }
 
 interface OutgoingDetail<Desc extends DescMessage = DescMessage> {
   readonly desc: Desc;
-  readonly value: MessageInitShape<Desc>;
+  readonly value: Message;
 }
 
+/** @param logged by what the log can be searched, as metadata of the status */
+function statusOf(error: unknown, logged: Readonly<Record<string, string>>): OutgoingStatus {
+  if (error instanceof ServiceError && error.reason !== "INTERNAL") {
+    const reason = publicReason(error.reason);
+    return { code: codeOf[reason], message: error.message, details: detailsOf(error, reason, logged) };
+  }
+  const [[idName, id] = ["request_id", ""]] = Object.entries(logged);
+  const message = `internal error; the log of the server has more under ${idName.replace("_", " ")} ${id}`;
+  const jobId = error instanceof ServiceError ? error.details.metadata?.job_id : undefined;
+  const metadata = { ...(jobId !== undefined && { job_id: jobId }), ...logged };
+  return { code: codeOf.INTERNAL, message, details: [detail(ErrorInfoSchema, infoOf("INTERNAL", metadata))] };
+}
+
+/** The reasons that normally are retried, or left to another process, have no name in the API. */
+function publicReason(reason: ErrorReason): ErrorReason {
+  return internalReasons.has(reason) ? "BACKEND_LOST" : reason;
+}
+
+const internalReasons: ReadonlySet<ErrorReason> = new Set([
+  "PROMPT_LOST",
+  "PROMPT_INTERRUPTED",
+  "PROMPT_LEFT",
+  "LEASE_LOST",
+]);
+
 function detailsOf(
-  error: ServiceError | undefined,
+  { details: { metadata, violations = [], nodes = [], retryAfterMs } }: ServiceError,
   reason: ErrorReason,
-  requestId: string,
+  logged: Readonly<Record<string, string>>,
 ): OutgoingDetail[] {
-  const { metadata = {}, violations = [], nodes = [], retryAfterMs } = error?.details ?? {};
-  const info = create(ErrorInfoSchema, {
-    reason,
-    domain: "comfyrpc",
-    metadata: { ...metadata, request_id: requestId },
-  });
-  const details: OutgoingDetail[] = [{ desc: ErrorInfoSchema, value: info }];
+  const details = [detail(ErrorInfoSchema, infoOf(reason, { ...metadata, ...logged }))];
   if (violations.length > 0) {
-    const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
-    details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
+    const fieldViolations = fitting(
+      violations.map(({ field, description }) => ({ field, description })),
+      ({ field, description }) => Buffer.byteLength(field) + Buffer.byteLength(description),
+    );
+    details.push(detail(BadRequestSchema, { fieldViolations }));
   }
   if (nodes.length > 0) {
-    const failures = nodes.map(({ inputName = "", title = "", ...node }) => ({ ...node, inputName, title }));
-    details.push({ desc: WorkflowFailureSchema, value: create(WorkflowFailureSchema, { nodes: failures }) });
+    const failures = fitting(
+      nodes.map(({ inputName = "", title = "", ...node }) => ({ ...node, inputName, title })),
+      (node) => Object.values(node).reduce((total, text) => total + Buffer.byteLength(text), 0),
+    );
+    details.push(detail(WorkflowFailureSchema, { nodes: failures }));
   }
   if (retryAfterMs !== undefined) {
-    const retryDelay = durationFromMs(Math.ceil(retryAfterMs));
-    details.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
+    details.push(detail(RetryInfoSchema, { retryDelay: durationFromMs(Math.ceil(retryAfterMs)) }));
   }
   return details;
 }
+
+function infoOf(reason: ErrorReason, metadata: Readonly<Record<string, string>>) {
+  return { reason, domain: "comfyrpc", metadata: { ...metadata } };
+}
+
+function detail<Desc extends DescMessage>(desc: Desc, init: MessageInitShape<Desc>): OutgoingDetail {
+  return { desc, value: create(desc, init) };
+}
+
+/**
+ * As many of `items` from the first on as are small enough together, and at least one. A status travels in a header or
+ * trailer, of which gRPC clients take some 8 KiB unless configured: a larger one would cost the caller the whole error.
+ */
+function fitting<T>(items: readonly T[], sizeOf: (item: T) => number): T[] {
+  let sizeBytes = 0;
+  const end = items.findIndex((item, i) => {
+    sizeBytes += sizeOf(item);
+    return i > 0 && sizeBytes > detailBudgetBytes;
+  });
+  return end === -1 ? [...items] : items.slice(0, end);
+}
+
+const detailBudgetBytes = 3_072;

@@ -1,5 +1,5 @@
 import { tmpdir } from "node:os";
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "vitest";
@@ -76,7 +76,6 @@ function detail<Desc extends DescMessage>(error: ConnectError, desc: Desc): Mess
 }
 
 function asText(detail: ConnectError["details"][number]): string {
-  return "value" in detail && detail.value instanceof Uint8Array
-    ? Buffer.from(detail.value).toString("utf8")
-    : JSON.stringify(detail);
+  const bytes = "desc" in detail ? toBinary(detail.desc, create(detail.desc, detail.value)) : detail.value;
+  return Buffer.from(bytes).toString("utf8");
 }

@@ -1,6 +1,7 @@
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
+import { codeName } from "../code-name.ts";
 import { requestIdOf } from "../request-id.ts";
 
 /** Writes one line for each call when it ends: method, protocol, status and time; never what was sent. */
@@ -45,5 +46,5 @@ async function* noting<T>(messages: AsyncIterable<T>, end: (status: string) => v
 }
 
 function statusOf(error: unknown): string {
-  return Code[ConnectError.from(error).code].replace(/(?<=.)[A-Z]/g, "_$&").toLowerCase();
+  return codeName(ConnectError.from(error).code);
 }

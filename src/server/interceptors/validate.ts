@@ -1,7 +1,7 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { type FieldViolation, ServiceError } from "../../domain/errors.ts";
+import { invalidFields } from "../invalid-fields.ts";
+import { createMessageRules } from "../message-rules.ts";
 
 /**
  * Checks every request against the `buf.validate` rules of the schema.
@@ -9,14 +9,11 @@ import { type FieldViolation, ServiceError } from "../../domain/errors.ts";
  * @throws ServiceError `INVALID_FIELD` with every violation
  */
 export function validateRequests(): Interceptor {
-  const validator = createValidator();
+  const rules = createMessageRules();
   const check = (schema: DescMessage, message: Message): void => {
-    const result = validator.validate(schema, message);
-    if (result.kind === "error") {
-      throw result.error;
-    }
-    if (result.kind === "invalid") {
-      throw invalidFields(result.violations.map(toFieldViolation));
+    const violations = rules.violations(schema, message);
+    if (violations.length > 0) {
+      throw invalidFields(violations);
     }
   };
   return (next) => async (request) => {
@@ -37,33 +34,4 @@ async function* checked<T>(messages: AsyncIterable<T>, check: (message: T) => vo
     check(message);
     yield message;
   }
-}
-
-function toFieldViolation(violation: Violation): FieldViolation {
-  const path = violation.field.map(pathPart).join("").replace(/^\./, "");
-  // Rules about a message as a whole begin with the name of the field they are about.
-  const [, name, text] = /^([a-z0-9_]+): (.*)$/s.exec(violation.message) ?? [];
-  const field = name === undefined ? path : path === "" ? name : `${path}.${name}`;
-  return { field, description: text ?? violation.message };
-}
-
-function pathPart(part: Violation["field"][number]): string {
-  switch (part.kind) {
-    case "field":
-      return `.${part.name}`;
-    case "oneof":
-      return `.${part.name}`;
-    case "list_sub":
-      return `[${part.index}]`;
-    case "map_sub":
-      return `[${JSON.stringify(String(part.key))}]`;
-    case "extension":
-      return `[${part.typeName}]`;
-  }
-}
-
-function invalidFields(violations: readonly FieldViolation[]): ServiceError {
-  const [first] = violations;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
-  return new ServiceError("INVALID_FIELD", `${first?.field}: ${first?.description}${more}`, { violations });
 }

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type HealthResponse, HealthResponseSchema } from "../../../gen/comfyrpc/v1/image_service_pb.js";
-import { type HealthFacts, toHealthMessage } from "../convert.ts";
+import { type HealthFacts, toHealthMessage } from "../convert/health.ts";
 
 /** `ImageService.Health`. */
 export function health(facts: () => HealthFacts) {
