@@ -1,0 +1,127 @@
+import { isTerminal } from "../../../domain/job-state.ts";
+import type { Db } from "../schema.ts";
+import type { SqlDialect } from "../sql-dialect.ts";
+import { type JobContext, readJobs } from "../stored-jobs.ts";
+
+/** `JobStore.remove` */
+export async function remove(
+  context: JobContext,
+  tenant: string,
+  jobId: string,
+  signal: AbortSignal,
+): Promise<"removed" | "active" | "absent"> {
+  const { transact, dialect } = context.access;
+  return await transact(async (db) => {
+    const rows = await db
+      .selectFrom("jobs")
+      .selectAll()
+      .where("id", "=", jobId)
+      .where("tenant", "=", tenant)
+      .$call((query) => dialect.lock(query, "update"))
+      .execute();
+    const [job] = await readJobs(context, db, rows);
+    if (job === undefined) {
+      return "absent";
+    }
+    if (!isTerminal(job.record.state)) {
+      return "active";
+    }
+    await deleteJobs(dialect, db, rows);
+    return "removed";
+  }, signal);
+}
+
+/** `JobStore.removeExpired` */
+export async function removeExpired(
+  { access: { transact, dialect } }: JobContext,
+  now: Date,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number> {
+  return await transact(async (db) => {
+    const jobs = await db
+      .selectFrom("jobs")
+      .select(["id", "batch_id"])
+      .where("expire_time", "<=", now.getTime())
+      .limit(limit)
+      .$call((query) => dialect.lock(query, "update skip locked"))
+      .execute();
+    await deleteJobs(dialect, db, jobs);
+    await deleteRequests(dialect, db, now, limit);
+    return jobs.length;
+  }, signal);
+}
+
+interface RemovableJob {
+  readonly id: string;
+  readonly batch_id: string | null;
+}
+
+/** Deletes jobs that this transaction holds, with all that hangs on them, and their batches if they were the last. */
+async function deleteJobs(dialect: SqlDialect, db: Db, jobs: readonly RemovableJob[]): Promise<void> {
+  if (jobs.length === 0) {
+    return;
+  }
+  await db
+    .deleteFrom("jobs")
+    .where(
+      "id",
+      "in",
+      jobs.map(({ id }) => id),
+    )
+    .execute();
+  const batchIds = [...new Set(jobs.flatMap(({ batch_id }) => batch_id ?? []))];
+  if (batchIds.length === 0) {
+    return;
+  }
+  // Held before looking whether jobs are left: of two who delete the last two jobs at once, the second sees here what
+  // the first did. Else each would see the other's job, and the batch would stay for ever.
+  await db
+    .selectFrom("batches")
+    .select("id")
+    .where("id", "in", batchIds)
+    .orderBy("id")
+    .$call((query) => dialect.lock(query, "update"))
+    .execute();
+  await db
+    .deleteFrom("batches")
+    .where("id", "in", batchIds)
+    .where((eb) =>
+      eb.not(eb.exists(eb.selectFrom("jobs").select("jobs.id").whereRef("jobs.batch_id", "=", "batches.id"))),
+    )
+    .execute();
+}
+
+/** Deletes request ids whose time has come and whose jobs are gone. */
+async function deleteRequests(dialect: SqlDialect, db: Db, now: Date, limit: number): Promise<void> {
+  const requests = await db
+    .selectFrom("requests")
+    .select(["tenant", "id"])
+    .where("kept_until", "<=", now.getTime())
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom("jobs")
+            .select("jobs.id")
+            .whereRef("jobs.tenant", "=", "requests.tenant")
+            .whereRef("jobs.request_id", "=", "requests.id"),
+        ),
+      ),
+    )
+    .limit(limit)
+    .$call((query) => dialect.lock(query, "update skip locked"))
+    .execute();
+  if (requests.length > 0) {
+    await db
+      .deleteFrom("requests")
+      .where((eb) =>
+        eb(
+          eb.refTuple("tenant", "id"),
+          "in",
+          requests.map(({ tenant, id }) => eb.tuple(tenant, id)),
+        ),
+      )
+      .execute();
+  }
+}
