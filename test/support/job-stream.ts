@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { expect } from "vitest";
 import { type Image, type JobEvent, parseJobEvent } from "./service-messages.ts";
 
-/** Reads a stream of `GenerateWithProgress` to its end. `onEvent` is told of each event as it comes. */
+/** Reads a stream of `GenerateWithProgress`, `WatchJob` or `WatchBatch` to its end. `onEvent` is told of each event as it comes. */
 export async function collectEvents(
   messages: AsyncIterable<unknown>,
   onEvent: (event: JobEvent) => void = () => {},
@@ -26,6 +26,8 @@ const kinds = [
   "image",
   "imageChunk",
   "completed",
+  "cancelling",
+  "failed",
 ] as const;
 
 /** What kind of event it is; fails if it is none, or several. */
@@ -38,19 +40,35 @@ export function kindOf(event: JobEvent): (typeof kinds)[number] {
 }
 
 /**
- * Checks the events of a job that succeeded at its first attempt against what `JobEvent` promises: their order, rising
- * numbers but for chunks, a fraction that never falls, and one job throughout.
+ * Checks the numbers of events against what `JobEvent` promises, for a reader that begins after event `after`: lasting
+ * ones are numbered without a gap, every other one bears the number of the last lasting one.
+ */
+export function expectNumbered(events: readonly JobEvent[], after = 0n): void {
+  let last = after;
+  let lastKind = after === 0n ? "accepted" : "queued";
+  for (const event of events) {
+    const kind = kindOf(event);
+    const tellsPlace = kind === "queued" && lastKind === "queued" && event.sequence === last;
+    if (!tellsPlace && !passingKinds.has(kind)) {
+      last += 1n;
+      lastKind = kind;
+    }
+    expect(`${kind} ${event.sequence}`).toBe(`${kind} ${last}`);
+  }
+}
+
+const passingKinds: ReadonlySet<string> = new Set(["progress", "preview", "imageChunk"]);
+
+/**
+ * Checks the events of a job that succeeded at its first attempt against what `JobEvent` promises: their order and
+ * numbers, a fraction that never falls, and one job throughout.
  */
 export function expectOrderedEvents(events: readonly JobEvent[]): void {
   expect(events.map(kindOf).join(" ")).toMatch(
     /^accepted( queued)+ started(( nodeStarted| progress| preview)* image( imageChunk)*)+ completed$/,
   );
   expect(new Set(events.map(({ jobId }) => jobId)).size).toBe(1);
-  for (const [i, event] of events.entries()) {
-    const before = events[i - 1]?.sequence ?? 0n;
-    if (event.imageChunk) expect(event.sequence).toBe(before);
-    else expect(event.sequence).toBeGreaterThan(before);
-  }
+  expectNumbered(events);
   const fractions = events.flatMap(({ progress }) => progress?.fraction ?? []);
   expect(fractions).toEqual(fractions.toSorted((a, b) => a - b));
 }

@@ -26,6 +26,7 @@ const image = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   seed: uint64.default(0n),
   data: bytes,
+  assetId: text,
 });
 
 const result = z.object({
@@ -34,7 +35,11 @@ const result = z.object({
   resolvedSpec: spec,
   graphSha256: z.string().regex(/^[0-9a-f]{64}$/),
   attemptCount: uint32,
+  reusedJobId: text,
 });
+
+/** A `google.rpc.Status`, whose details each client shows in its own way. */
+const rpcStatus = z.object({ code: uint32, message: text });
 
 const jobEvent = z.object({
   sequence: uint64,
@@ -60,6 +65,8 @@ const jobEvent = z.object({
   image: z.object({ image, chunked: z.boolean().default(false) }).optional(),
   imageChunk: z.object({ imageIndex: uint32, offset: uint64.default(0n), data: bytes }).optional(),
   completed: z.object({ result }).optional(),
+  cancelling: z.object({ reason: rpcStatus }).optional(),
+  failed: z.object({ state: text, error: rpcStatus }).optional(),
 });
 
 const generateResponse = z.object({ images: z.array(image), result });
@@ -97,7 +104,7 @@ export function parseGenerateResponse(json: unknown): GenerateResponse {
   return generateResponse.parse(json);
 }
 
-/** Reads the event of a `GenerateWithProgressResponse` in JSON. */
+/** Reads the event of a `GenerateWithProgressResponse` in JSON, or that of a message of another stream of events. */
 export function parseJobEvent(json: unknown): JobEvent {
   return generateWithProgressResponse.parse(json);
 }

@@ -1,3 +1,6 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Service, startService } from "../../src/app.ts";
 import { readConfig } from "../../src/config/config.ts";
 import { type DemoEngine, startDemoEngine } from "../../src/engine/demo/demo-engine.ts";
@@ -20,9 +23,9 @@ export async function startTappedService(options: { readonly stepMs: number }): 
     await startDemoEngine({ host: "127.0.0.1", port: 0, stepMs: options.stepMs, logger }),
   );
   const tap = opened.use(await startEngineTap(engine.url));
-  const service = opened.use(
-    await startService(readConfig({ COMFYUI_URL: tap.url, COMFYRPC_PORT: "0" }), logger),
-  );
+  const data = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+  const config = readConfig({ COMFYUI_URL: tap.url, COMFYRPC_PORT: "0", COMFYRPC_DATA_DIR: data.path });
+  const service = opened.use(await startService(config, logger));
   opened.defer(() => engine.faults.clear()); // the service stops its jobs first, which takes an engine that goes on
   await service.ready(AbortSignal.timeout(10_000));
   const owned = opened.move();
