@@ -1,5 +1,5 @@
 import { connect as connectTcp } from "node:net";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { askEngine } from "../support/engine-account.ts";
 import { hasEvent, isCancelled, lastStepOf } from "../support/engine-tap.ts";
@@ -23,7 +23,8 @@ import {
   grpcWeb,
 } from "../support/image-clients/kinds.ts";
 import { decodeConnectDetails } from "../support/image-clients/status-details.ts";
-import { errorInfoIn, parseGenerateResponse, parseHealth } from "../support/service-messages.ts";
+import { untilJobs } from "../support/job-counts.ts";
+import { errorInfoIn, parseGenerateResponse } from "../support/service-messages.ts";
 import { startTappedService, type TappedService } from "../support/start-tapped-service.ts";
 
 /** The step before which the engine stands still until the test lets it go on. */
@@ -93,7 +94,7 @@ describe("of three callers, with two prompts at the engine", () => {
     for (const [i, { signal }] of leavings.entries()) {
       calls.push(startDrawing(client, `${i}`, signal));
       await stage.tap.until(() => stage.tap.submitted().length === Math.min(i + 1, 2));
-      await healthOf(client, { runningJobCount: Math.min(i + 1, 2), queuedJobCount: Math.max(0, i - 1) });
+      await untilJobs(stage.url, { running: Math.min(i + 1, 2), queued: Math.max(0, i - 1) });
     }
     const promptId = await heldPrompt(stage);
 
@@ -101,7 +102,7 @@ describe("of three callers, with two prompts at the engine", () => {
     const failure = await failureOf(calls[leaver] ?? expect.fail());
     expect(failure.code).toBe("cancelled");
     const leaverId = stage.tap.submitted()[leaver];
-    if (leaverId === undefined) await healthOf(client, { queuedJobCount: 0 });
+    if (leaverId === undefined) await untilJobs(stage.url, { running: 2 });
     else await stage.tap.until((entries) => isCancelled(entries, leaverId));
     stage.engine.faults.clear();
 
@@ -147,7 +148,7 @@ describe("a deadline", () => {
       }),
     );
     expect(failures.map(({ code }) => code)).toEqual(kinds.map(() => "deadline_exceeded"));
-    await healthOf(client, { queuedJobCount: 0, runningJobCount: 2 });
+    await untilJobs(stage.url, { running: 2 });
     stage.engine.faults.clear();
     await Promise.all(ahead);
     await expectNothingLeft(stage);
@@ -198,15 +199,8 @@ function startDrawing(client: ImageClient, seed: string, signal: AbortSignal): P
 
 /** Waits until the service and the engine have nothing to do any more. */
 async function expectNothingLeft({ url, engine }: TappedService): Promise<void> {
-  await using client = await openGrpcJs(url);
-  await healthOf(client, { queuedJobCount: 0, runningJobCount: 0 });
+  await untilJobs(url, {});
   expect(await askEngine(engine.url)).toMatchObject({ running: [], pending: [] });
-}
-
-async function healthOf(client: ImageClient, expected: object): Promise<void> {
-  await vi.waitFor(async () => expect(parseHealth(await client.health(never()))).toMatchObject(expected), {
-    timeout: 10_000,
-  });
 }
 
 /** For calls that end by themselves; bounds them all the same. */
