@@ -1,4 +1,5 @@
 import type { ImageFormat } from "../domain/image.ts";
+import type { UploadMediaType } from "./media-type.ts";
 
 /** Reads and writes image formats. */
 export interface ImageCodec {
@@ -16,6 +17,38 @@ export interface ImageCodec {
    * @throws ServiceError `NO_OUTPUT` if the bytes are not an image that can be read
    */
   preview(source: Uint8Array, maxSidePx: number, format: "jpeg" | "webp"): Promise<EncodedImage>;
+
+  /**
+   * Tells what an uploaded image is, by its bytes alone, and that all of it can be decoded. Nothing is decoded of one
+   * that is too large.
+   *
+   * @throws ServiceError `ASSET_REJECTED` if it is none of `UploadMediaType`, is damaged, or has too many pixels
+   */
+  inspect(data: Uint8Array, limits: InspectLimits): Promise<UploadFacts>;
+
+  /**
+   * Removes the metadata of an image that was inspected, and keeps its media type and its colour profile. The picture
+   * stays exactly as it is, unless its metadata say that it is to be turned: then it is turned, and a JPEG or a lossy
+   * WebP encoded anew for that, in high quality.
+   *
+   * @throws ServiceError `ASSET_REJECTED` if it is damaged, or an animation that cannot be done
+   */
+  strip(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface InspectLimits {
+  /** Most pixels, those of all frames of an animation together. */
+  readonly maxPixels: number;
+}
+
+/** What an uploaded image is. */
+export interface UploadFacts {
+  readonly mediaType: UploadMediaType;
+  /** Absent if it is a format that we do not return ourselves. */
+  readonly format?: ImageFormat;
+  /** As it is to be shown, turned if its metadata say so; of one frame. */
+  readonly widthPx: number;
+  readonly heightPx: number;
 }
 
 export interface ImageFacts {
