@@ -11,7 +11,7 @@ import {
   startTestPostgres,
 } from "../../../test/support/postgres.ts";
 import { queryPostgres } from "../../../test/support/postgres-query.ts";
-import { startTcpProxy } from "../../../test/support/tcp-proxy.ts";
+import { startTcpRelay } from "../../../test/support/tcp-relay.ts";
 import { waitUntil } from "../../../test/support/wait-until.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import type { BusMessage } from "../event-bus.ts";
@@ -164,21 +164,23 @@ describe.skipIf(!hasPostgres)("PostgresEventBus", () => {
   it("notices a connection that has gone silent", async () => {
     await using database = await startTestPostgres();
     const { hostname, port } = new URL(database.url);
-    await using proxy = await startTcpProxy(hostname, Number(port || 5_432));
-    const throughProxy = new URL(database.url);
-    throughProxy.hostname = "127.0.0.1";
-    throughProxy.port = String(proxy.port);
-    const quick = { ...options, keepAliveMs: 50, timeoutMs: 300 };
+    await using relay = await startTcpRelay(hostname, Number(port || 5_432));
+    const relayed = new URL(database.url);
+    relayed.host = `127.0.0.1:${relay.port}`;
+    const log = collectLog("warn");
+    const impatient = { ...options, logger: log.logger, keepAliveMs: 50, timeoutMs: 300 };
     await using a = await openPostgresEventBus(database.url, options, never);
-    await using b = await openPostgresEventBus(throughProxy.href, quick, never);
+    await using b = await openPostgresEventBus(relayed.href, impatient, never);
     const [atA, atB] = [new HeardMessages(), new HeardMessages()];
     using _1 = a.subscribe({ jobId }, atA);
     using _2 = b.subscribe({ jobId }, atB);
 
-    proxy.silence();
-    b.publish(recorded(jobId, 1n)); // into the void
+    relay.fallSilent();
+    b.publish(recorded(jobId, 1n));
+    await waitUntil(() => log.entries.length === 2, "both connections are given up");
+    relay.speak();
     await waitUntil(() => atB.gapCount > 0, "b knows that it was deaf");
-    await waitUntil(() => atA.gapCount > 0, "a knows that something of b was lost");
+    await waitUntil(() => atA.gapCount > 0, "a knows that something of b may have been lost");
     a.publish(recorded(jobId, 2n));
     await waitUntil(() => atB.knows(2n), "b hears again");
     b.publish(recorded(jobId, 3n));
