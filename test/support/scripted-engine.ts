@@ -1,30 +1,38 @@
 import { once } from "node:events";
 import { ServiceError } from "../../src/domain/errors.ts";
+import type { WorkflowGraph } from "../../src/domain/graph.ts";
 import type {
   Catalog,
   Engine,
   EngineHealth,
   EngineState,
+  Output,
   OutputFile,
   OutputStream,
   RunEvent,
   RunRequest,
+  RunSignals,
 } from "../../src/engine/engine.ts";
 
 /** What one run of the scripted engine does. */
-export type RunScript = (request: RunRequest, signal: AbortSignal) => AsyncIterable<RunEvent>;
+export type RunScript = (request: RunRequest, signals: RunSignals) => AsyncIterable<RunEvent>;
 
 /**
  * An engine whose runs do what the test says, for what no server can be made to do on demand. Runs beyond the scripts
- * given succeed at once.
+ * given succeed at once, unless told otherwise.
  */
 export class ScriptedEngine implements Engine {
-  readonly name = "scripted";
+  name = "scripted";
   readonly requests: RunRequest[] = [];
   readonly forgotten: string[] = [];
+  readonly abandoned: string[] = [];
   memoryFreedCount = 0;
   /** Outputs are there when this has resolved. */
   outputsReady: Promise<void> = Promise.resolve();
+  /** The bytes of each output. */
+  contentOf: (file: OutputFile) => Uint8Array = () => onePixelPng;
+  /** What runs beyond the scripts given do. */
+  otherwise: RunScript = succeed;
   readonly #scripts: RunScript[];
   readonly #changes = new EventTarget();
   #state: EngineState = "up";
@@ -68,14 +76,19 @@ export class ScriptedEngine implements Engine {
     return undefined;
   }
 
-  run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunEvent> {
+  run(request: RunRequest, signals: RunSignals): AsyncIterable<RunEvent> {
     this.requests.push(request);
-    return (this.#scripts.shift() ?? succeed)(request, signal);
+    return (this.#scripts.shift() ?? this.otherwise)(request, signals);
   }
 
-  async openOutput(_file: OutputFile, _signal: AbortSignal): Promise<OutputStream> {
+  abandon(promptId: string): void {
+    this.abandoned.push(promptId);
+  }
+
+  async openOutput(file: OutputFile, _signal: AbortSignal): Promise<OutputStream> {
     await this.outputsReady;
-    return { mediaType: "image/png", sizeBytes: onePixelPng.length, body: piece(onePixelPng) };
+    const content = this.contentOf(file);
+    return { mediaType: "image/png", sizeBytes: content.length, body: piece(content) };
   }
 
   async freeMemory(): Promise<void> {
@@ -93,16 +106,19 @@ export class ScriptedEngine implements Engine {
 export async function* succeed(request: RunRequest): AsyncGenerator<RunEvent> {
   yield { type: "submitted" };
   yield { type: "started", cachedNodeIds: [] };
-  const saveNodes = Object.entries(request.graph).filter(([, { class_type }]) => class_type === "SaveImage");
-  yield {
-    type: "finished",
-    outputs: saveNodes.map(([nodeId]) => ({
-      kind: "file",
-      nodeId,
-      key: "images",
-      file: { filename: `${nodeId}.png`, subfolder: "", type: "output" },
-    })),
-  };
+  yield { type: "finished", outputs: outputsOf(request.graph) };
+}
+
+/** What a graph leaves behind when all goes well. */
+export function outputsOf(graph: WorkflowGraph): Output[] {
+  return Object.entries(graph).flatMap(([nodeId, { class_type, inputs }]) =>
+    class_type === "SaveImage" ? [outputOf(nodeId, `${inputs.filename_prefix}`)] : [],
+  );
+}
+
+function outputOf(nodeId: string, name: string): Output {
+  const file = { filename: `${name}.png`, subfolder: "", type: "output" } as const;
+  return { kind: "file", nodeId, key: "images", file };
 }
 
 /** A run that starts and fails with `error`. */
@@ -114,20 +130,24 @@ export function failWith(error: ServiceError): RunScript {
   };
 }
 
-/** A run that starts and goes on until it is told to stop. Tells `onStart` when it is under way. */
+/** A run that starts and goes on until it is cancelled or left. Tells `onStart` when it is under way. */
 export function runUntilStopped(onStart: () => void = () => {}): RunScript {
-  return async function* (_request, signal) {
+  return async function* (_request, { cancel, leave }) {
     yield { type: "submitted" };
     yield { type: "started", cachedNodeIds: [] };
     onStart();
-    if (!signal.aborted) {
-      await once(signal, "abort");
+    const either = AbortSignal.any([cancel, leave]);
+    if (!either.aborted) {
+      await once(either, "abort");
     }
-    throw new ServiceError("CANCELLED_BY_CALLER", "stopped");
+    throw leave.aborted
+      ? new ServiceError("PROMPT_LEFT", "left")
+      : new ServiceError("CANCELLED_BY_CALLER", "stopped");
   };
 }
 
-const onePixelPng = Buffer.from(
+/** The smallest picture. */
+export const onePixelPng = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
   "base64",
 );

@@ -1,0 +1,106 @@
+import { ServiceError } from "../../src/domain/errors.ts";
+import type { AssetStore } from "../../src/storage/asset-store.ts";
+import type { BlobStore } from "../../src/storage/blob-store.ts";
+import type { JobStore } from "../../src/storage/job-store.ts";
+
+export type StoreMethod = keyof JobStore | keyof AssetStore | Exclude<keyof BlobStore, "read" | symbol>;
+
+/** Calls, or answers, that do not come through. */
+export interface Hold {
+  /** Resolves when the first of them has come. */
+  readonly reached: Promise<void>;
+  /** Lets them through, and all later ones. */
+  release(): void;
+}
+
+/** What goes wrong between a replica and its stores. Everything goes well until told otherwise. */
+export class Faults {
+  /** Names of the methods that were called, in order. */
+  readonly calls: StoreMethod[] = [];
+  readonly #lost: StoreMethod[] = [];
+  readonly #holds = new Map<string, Gate>();
+  #isDown = false;
+
+  /** The store, with these faults. */
+  wrap<T extends object>(store: T): T {
+    return new Proxy(store, {
+      get: (_, name) => {
+        const member: unknown = Reflect.get(store, name);
+        if (typeof member !== "function") {
+          return member;
+        }
+        const call = (...args: unknown[]): unknown => Reflect.apply(member, store, args);
+        return typeof name === "symbol" || name === "read"
+          ? call
+          : (...args: unknown[]) => this.#call(name as StoreMethod, () => call(...args));
+      },
+    });
+  }
+
+  /** The stores are out of order until {@link mend}. */
+  break(): void {
+    this.#isDown = true;
+  }
+
+  mend(): void {
+    this.#isDown = false;
+  }
+
+  /** The next call of `method` is done, but who called is told that the store is out of order. */
+  loseAnswer(method: StoreMethod): void {
+    this.#lost.push(method);
+  }
+
+  /** Calls of `method` do not arrive until they are released. */
+  hold(method: StoreMethod): Hold {
+    return this.#hold(`call of ${method}`);
+  }
+
+  /** Calls of `method` are done, but the answers do not arrive until they are released. */
+  holdAnswers(method: StoreMethod): Hold {
+    return this.#hold(`answer of ${method}`);
+  }
+
+  #hold(what: string): Hold {
+    const gate = { reached: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() };
+    this.#holds.set(what, gate);
+    return {
+      reached: gate.reached.promise,
+      release: () => {
+        this.#holds.delete(what);
+        gate.released.resolve();
+      },
+    };
+  }
+
+  async #call(method: StoreMethod, work: () => unknown): Promise<unknown> {
+    this.calls.push(method);
+    await this.#pass(`call of ${method}`);
+    if (this.#isDown) {
+      throw outOfOrder();
+    }
+    const answer = await work();
+    const lost = this.#lost.indexOf(method);
+    if (lost !== -1) {
+      this.#lost.splice(lost, 1);
+      throw outOfOrder();
+    }
+    await this.#pass(`answer of ${method}`);
+    return answer;
+  }
+
+  async #pass(what: string): Promise<void> {
+    const gate = this.#holds.get(what);
+    gate?.reached.resolve();
+    await gate?.released.promise;
+  }
+}
+
+interface Gate {
+  readonly reached: PromiseWithResolvers<void>;
+  readonly released: PromiseWithResolvers<void>;
+}
+
+function outOfOrder(): ServiceError {
+  return new ServiceError("STORE_UNAVAILABLE", "the store is out of order, as the test wants it");
+}
