@@ -1,363 +1,276 @@
 import { describe, expect, it } from "vitest";
-import {
-  failWith,
-  type RunScript,
-  runUntilStopped,
-  ScriptedEngine,
-  succeed,
-} from "../../test/support/scripted-engine.ts";
+import { runUntilStopped, ScriptedEngine, succeed } from "../../test/support/scripted-engine.ts";
+import { buildSpec, caller, never, plain, startAlone } from "../../test/support/start-jobs.ts";
+import { waitUntil } from "../../test/support/wait-until.ts";
 import { ServiceError } from "../domain/errors.ts";
-import type { GenerationSpec } from "../domain/generation.ts";
-import type { JobEvent } from "../domain/job-event.ts";
-import { sharpImageCodec } from "../imaging/sharp/sharp-image-codec.ts";
-import { systemClock } from "../lib/clock.ts";
-import { openTemporaryBlobStore } from "../storage/filesystem/filesystem-blob-store.ts";
-import { createLogger } from "../telemetry/logger.ts";
-import type { Job } from "./job.ts";
-import { JobService, type JobServiceOptions } from "./job-service.ts";
 
-const never = new AbortController().signal;
-
-const spec: GenerationSpec = {
-  prompt: "a red fox",
-  negativePrompt: "",
-  model: "",
-  sampler: "",
-  scheduler: "",
-  loras: [],
-  vae: "",
-  output: {},
-};
-
-interface Fixture extends AsyncDisposable {
-  readonly engine: ScriptedEngine;
-  readonly jobs: JobService;
-}
-
-async function open(
-  scripts: readonly RunScript[],
-  options: Partial<JobServiceOptions & { maxRunMs: number }> = {},
-) {
-  await using stack = new AsyncDisposableStack();
-  const engine = stack.use(new ScriptedEngine(...scripts));
-  const blobs = stack.use(await openTemporaryBlobStore());
-  const jobs = stack.use(
-    new JobService(
-      {
-        maxInFlight: 2,
-        maxQueued: 10,
-        maxQueueMs: 60_000,
-        backendDownGraceMs: 60_000,
-        maxAttempts: 3,
-        limits: { maxPixels: 4_194_304, maxSteps: 150, maxImageCount: 10 },
-        defaultModel: "",
-        logPrompts: false,
-        catalogMaxAgeMs: 60_000,
-        ...options,
-      },
-      {
-        engine,
-        blobs,
-        codec: sharpImageCodec,
-        clock: systemClock,
-        logger: createLogger({ level: "silent" }),
-        maxRunMs: options.maxRunMs ?? 60_000,
-        randomSeed: () => 7n,
-      },
-    ),
-  );
-  const owned = stack.move();
-  return { engine, jobs, [Symbol.asyncDispose]: () => owned.disposeAsync() } satisfies Fixture;
-}
-
-/** Reads the job to its end and says how it ended. */
-async function outcome(job: Job): Promise<{ readonly events: JobEvent[]; readonly error: unknown }> {
-  const events: JobEvent[] = [];
-  try {
-    for await (const event of job.events(0n, AbortSignal.timeout(10_000))) {
-      events.push(event);
-    }
-    return { events, error: undefined };
-  } catch (error) {
-    return { events, error };
-  }
-}
+const absent = "00000000-0000-4000-8000-000000000000";
 
 describe("JobService", () => {
   it("tells the whole story of a job in order", async () => {
-    await using fixture = await open([succeed]);
-    const job = await fixture.jobs.submit(spec, "request-1", never);
-    const { events, error } = await outcome(job);
-    expect(error).toBeUndefined();
-    expect(events.map(({ data }) => data.type)).toEqual([
+    await using alone = await startAlone(new ScriptedEngine(succeed));
+    const { id } = await alone.replica.submit();
+    const story = await alone.replica.story(id);
+    expect(story.map(({ data }) => data.type)).toEqual([
       "accepted",
       "queued",
       "started",
       "image",
       "completed",
     ]);
-    expect(events.at(-1)?.data).toMatchObject({
+    expect(story.map(({ sequence }) => sequence)).toEqual([1n, 2n, 3n, 4n, 5n]);
+    expect(story.at(-1)?.data).toMatchObject({
       result: {
         attemptCount: 1,
         images: [{ index: 0, widthPx: 1, heightPx: 1, seed: 7n }],
-        backend: { name: "scripted" },
+        backend: { name: "scripted", comfyUiVersion: "1.2.3" },
       },
     });
-    expect(job.state).toBe("succeeded");
+    expect(await alone.replica.get(id)).toMatchObject({ state: "succeeded", lastSequence: 5n });
+  });
+
+  it("has accepted a job only when it is on disk", async () => {
+    await using alone = await startAlone(new ScriptedEngine(runUntilStopped()));
+    const job = await alone.replica.submit();
+    expect(await alone.home.store.get("", job.id, never)).toMatchObject({ id: job.id });
+    alone.replica.faults.break();
+    await expect(alone.replica.submit()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+    alone.replica.faults.mend();
+    expect(await alone.home.store.counts(never)).toEqual({ queued: 0, running: 1 });
   });
 
   it("has the phases of a job add up to its whole time", async () => {
-    await using fixture = await open([succeed]);
-    const { events } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
-    const end = events.at(-1)?.data;
-    const timings = end?.type === "completed" ? end.result.timings : undefined;
-    const { totalMs = Number.NaN, ...phases } = timings ?? {};
+    await using alone = await startAlone(new ScriptedEngine(succeed));
+    const { result } = await alone.replica.end((await alone.replica.submit()).id);
+    const { totalMs = Number.NaN, ...phases } = result?.timings ?? {};
     expect(Object.values(phases).reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(totalMs, 6);
-  });
-
-  it("tells the backend to forget a prompt whose images it has", async () => {
-    const fixture = await open([succeed]);
-    await outcome(await fixture.jobs.submit(spec, "request-1", never));
-    await fixture[Symbol.asyncDispose]();
-    expect(fixture.engine.forgotten).toEqual(fixture.engine.requests.map(({ promptId }) => promptId));
-  });
-
-  it.each(["PROMPT_LOST", "PROMPT_INTERRUPTED"] as const)(
-    "runs a job again, under a new prompt id, after %s",
-    async (reason) => {
-      await using fixture = await open([failWith(new ServiceError(reason, "gone")), succeed]);
-      const { events, error } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
-      expect(error).toBeUndefined();
-      expect(events.at(-1)?.data).toMatchObject({ result: { attemptCount: 2 } });
-      expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(2);
-    },
-  );
-
-  it("offers a job again that the backend did not take, for as long as it may be away, and counts no attempt", async () => {
-    const refused: RunScript = () => {
-      throw new ServiceError("NO_BACKEND", "refused");
-    };
-    await using fixture = await open([refused, refused, succeed]);
-    const { events } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
-    expect(events.at(-1)?.data).toMatchObject({ result: { attemptCount: 1 } });
-    expect(new Set(fixture.engine.requests.map(({ promptId }) => promptId)).size).toBe(3);
-
-    await using impatient = await open(Array(9).fill(refused), { backendDownGraceMs: 1 });
-    expect((await outcome(await impatient.jobs.submit(spec, "request-1", never))).error).toMatchObject({
-      reason: "NO_BACKEND",
-    });
-  });
-
-  it("bounds the wait of a second attempt as it does that of the first, and counts no job before itself", async () => {
-    const lost: RunScript = async function* () {
-      yield { type: "started", cachedNodeIds: [] };
-      throw new ServiceError("PROMPT_LOST", "gone");
-    };
-    const neverStarts: RunScript = async function* (_request, signal) {
-      yield { type: "submitted" };
-      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-      throw new ServiceError("CANCELLED_BY_CALLER", "stopped");
-    };
-    await using fixture = await open([lost, neverStarts], { maxQueueMs: 50 });
-    const { events, error } = await outcome(await fixture.jobs.submit(spec, "request-1", never));
-    expect(error).toMatchObject({ reason: "JOB_TIMEOUT" });
-    expect(events.flatMap(({ data }) => (data.type === "queued" ? [data] : []))).toMatchObject([
-      { attempt: 1, jobsAhead: 0 },
-      { attempt: 2, jobsAhead: 0 },
-    ]);
-  });
-
-  it("gives up a job that was lost as often as it may be tried", async () => {
-    const lost = failWith(new ServiceError("PROMPT_LOST", "gone"));
-    await using fixture = await open([lost, lost, lost, succeed]);
-    const job = await fixture.jobs.submit(spec, "request-1", never);
-    expect((await outcome(job)).error).toMatchObject({ reason: "BACKEND_LOST" });
-    expect(fixture.engine.requests).toHaveLength(3);
-    expect(job.state).toBe("failed");
-  });
-
-  it("frees the memory of the backend and tries once more when it ran out", async () => {
-    const outOfMemory = failWith(new ServiceError("OUT_OF_MEMORY", "too big"));
-    await using fixture = await open([outOfMemory, succeed, outOfMemory, outOfMemory, succeed]);
-    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toBeUndefined();
-    expect(fixture.engine.memoryFreedCount).toBe(1);
-    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toMatchObject({
-      reason: "OUT_OF_MEMORY",
-    });
-    expect(fixture.engine.memoryFreedCount).toBe(2);
-  });
-
-  it.each(["NODE_FAILED", "WORKFLOW_REJECTED", "BACKEND_LOST", "BACKEND_STALLED", "NO_OUTPUT"] as const)(
-    "does not repeat a job that failed with %s",
-    async (reason) => {
-      await using fixture = await open([failWith(new ServiceError(reason, "why")), succeed]);
-      expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toMatchObject({
-        reason,
-      });
-      expect(fixture.engine.requests).toHaveLength(1);
-    },
-  );
-
-  it("stops the work on the backend when the owner of the job goes away, with the owner's reason", async () => {
-    const started = Promise.withResolvers<void>();
-    await using fixture = await open([runUntilStopped(started.resolve)]);
-    const owner = new AbortController();
-    const job = await fixture.jobs.submit(spec, "request-1", owner.signal);
-    await started.promise;
-    owner.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));
-    expect((await outcome(job)).error).toMatchObject({
-      cause: owner.signal.reason,
-      details: { metadata: { job_id: job.id } },
-    });
-    expect(job.state).toBe("cancelled");
-  });
-
-  it("never gives a job to the backend whose owner went away while it waited", async () => {
-    const started = Promise.withResolvers<void>();
-    await using fixture = await open([runUntilStopped(started.resolve)], { maxInFlight: 1 });
-    const [first, second] = [new AbortController(), new AbortController()];
-    const running = await fixture.jobs.submit(spec, "request-1", first.signal);
-    const waiting = await fixture.jobs.submit(spec, "request-1", second.signal);
-    await started.promise;
-    second.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));
-    await waiting.ended;
-    first.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));
-    await running.ended;
-    expect(fixture.engine.requests).toHaveLength(1);
-    expect(waiting.state).toBe("cancelled");
-  });
-
-  it("stops a job that runs for too long, with JOB_TIMEOUT", async () => {
-    await using fixture = await open([runUntilStopped()], { maxRunMs: 20 });
-    const job = await fixture.jobs.submit(spec, "request-1", never);
-    expect((await outcome(job)).error).toMatchObject({ reason: "JOB_TIMEOUT" });
-    expect(job.state).toBe("failed");
-  });
-
-  it("lets a job expire that waits for too long", async () => {
-    await using fixture = await open([runUntilStopped()], { maxInFlight: 1, maxQueueMs: 20 });
-    const owner = new AbortController();
-    await fixture.jobs.submit(spec, "request-1", owner.signal);
-    const waiting = await fixture.jobs.submit(spec, "request-1", never);
-    expect((await outcome(waiting)).error).toMatchObject({ reason: "JOB_TIMEOUT" });
-    expect(waiting.state).toBe("expired");
-    owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
-  });
-
-  it("runs jobs in the order in which they came, no more at once than allowed", async () => {
-    const order: string[] = [];
-    let atOnce = 0;
-    let most = 0;
-    const script: RunScript = async function* (request) {
-      order.push(`${request.graph[6]?.inputs.text}`);
-      most = Math.max(most, ++atOnce);
-      for await (const event of succeed(request)) {
-        atOnce -= event.type === "finished" ? 1 : 0;
-        yield event;
-      }
-    };
-    await using fixture = await open(Array(8).fill(script));
-    const jobs = [];
-    for (let i = 0; i < 8; i++) {
-      jobs.push(await fixture.jobs.submit({ ...spec, prompt: `${i}` }, "request-1", never));
-    }
-    await Promise.all(jobs.map(({ ended }) => ended));
-    expect(order).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
-    expect(most).toBeLessThanOrEqual(2);
-  });
-
-  it("gives the next job to the engine while the images of the last one are still being fetched", async () => {
-    const [fetched, secondRuns] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const second: RunScript = async function* (request) {
-      secondRuns.resolve();
-      yield* succeed(request);
-    };
-    await using fixture = await open([succeed, second], { maxInFlight: 1 });
-    fixture.engine.outputsReady = fetched.promise;
-    const jobs = [
-      await fixture.jobs.submit(spec, "request-1", never),
-      await fixture.jobs.submit(spec, "request-1", never),
-    ];
-    await secondRuns.promise;
-    expect(jobs.map(({ state }) => state)).toEqual(["running", "running"]);
-    fetched.resolve();
-    await Promise.all(jobs.map(({ ended }) => ended));
-    expect(jobs.map(({ state }) => state)).toEqual(["succeeded", "succeeded"]);
+    expect(Math.min(...Object.values(phases))).toBeGreaterThanOrEqual(0);
   });
 
   it("refuses jobs beyond the bound of its queue and says when to come again", async () => {
-    await using fixture = await open([runUntilStopped()], { maxInFlight: 1, maxQueued: 1 });
-    await fixture.jobs.submit(spec, "request-1", never);
-    await fixture.jobs.submit(spec, "request-1", never);
-    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
+    const engine = new ScriptedEngine(runUntilStopped());
+    await using alone = await startAlone(engine, { maxInFlight: 1, maxQueued: 1 });
+    await alone.replica.reaches((await alone.replica.submit()).id, "running");
+    await alone.replica.submit();
+    await expect(alone.replica.submit()).rejects.toMatchObject({
       reason: "QUEUE_FULL",
       details: { retryAfterMs: expect.any(Number) },
     });
   });
 
-  it("refuses jobs while the backend is down, and takes them again when it is up", async () => {
-    await using fixture = await open([]);
-    fixture.engine.setState("down");
-    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
+  it("refuses jobs while no backend is up, and takes them again when one is", async () => {
+    const engine = new ScriptedEngine();
+    await using alone = await startAlone(engine);
+    engine.setState("down");
+    await expect(alone.replica.submit()).rejects.toMatchObject({
       reason: "NO_BACKEND",
+      details: { retryAfterMs: expect.any(Number) },
     });
-    fixture.engine.setState("up");
-    expect((await outcome(await fixture.jobs.submit(spec, "request-1", never))).error).toBeUndefined();
+    engine.setState("up");
+    expect(await alone.replica.end((await alone.replica.submit()).id)).toMatchObject({ state: "succeeded" });
   });
 
-  it("keeps waiting jobs while the backend is down for a moment, and gives them up when it stays down", async () => {
-    const started = Promise.withResolvers<void>();
-    await using fixture = await open([runUntilStopped(started.resolve)], {
-      maxInFlight: 1,
-      backendDownGraceMs: 20,
-    });
-    const owner = new AbortController();
-    await fixture.jobs.submit(spec, "request-1", owner.signal);
-    const waiting = await fixture.jobs.submit(spec, "request-1", never);
-    await started.promise;
-    fixture.engine.setState("down");
-    expect((await outcome(waiting)).error).toMatchObject({ reason: "NO_BACKEND" });
-    owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
+  it("refuses jobs while a store does not work, as soon as that is known", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { storeWatch, faults, service } = alone.replica;
+    using _ = storeWatch.onChange(() => undefined);
+    const hold = faults.hold("submit"); // it must not even come to that
+    faults.break();
+    await waitUntil(() => storeWatch.problem !== "", "the outage is noticed");
+    await expect(alone.replica.submit()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+    expect(faults.calls).not.toContain("submit");
+    hold.release();
+    faults.mend();
+    await waitUntil(() => storeWatch.problem === "", "the end of the outage is noticed");
+    await service.submit(buildSpec(), plain, caller, never);
   });
 
-  it("does not keep a job that is lost when the backend has been down for too long", async () => {
-    const lost = Promise.withResolvers<void>();
-    const script: RunScript = async function* () {
-      yield { type: "started", cachedNodeIds: [] };
-      await lost.promise;
-      throw new ServiceError("NO_BACKEND", "gone");
-    };
-    const started = Promise.withResolvers<void>();
-    await using fixture = await open([script, runUntilStopped(started.resolve)], {
-      backendDownGraceMs: 20,
-      maxInFlight: 2,
-    });
-    const owner = new AbortController();
-    const job = await fixture.jobs.submit(spec, "request-1", never);
-    await fixture.jobs.submit(spec, "request-1", owner.signal);
-    const waiting = await fixture.jobs.submit(spec, "request-1", never);
-    await started.promise;
-    fixture.engine.setState("down");
-    await waiting.ended;
-    lost.resolve();
-    expect((await outcome(job)).error).toMatchObject({ reason: "NO_BACKEND" });
-    owner.abort(new ServiceError("CANCELLED_BY_CALLER", "done"));
+  it("takes no more jobs once it is closed, and lets go on what it has taken", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const job = await alone.replica.submit();
+    alone.replica.service.close();
+    await expect(alone.replica.submit()).rejects.toMatchObject({ reason: "SHUTTING_DOWN" });
+    expect(await alone.replica.end(job.id)).toMatchObject({ state: "succeeded" });
   });
 
-  it("ends every job with SHUTTING_DOWN when it is disposed of", async () => {
-    const started = Promise.withResolvers<void>();
-    const fixture = await open([runUntilStopped(started.resolve)], { maxInFlight: 1 });
-    const jobs = [
-      await fixture.jobs.submit(spec, "request-1", never),
-      await fixture.jobs.submit(spec, "request-1", never),
-    ];
-    await started.promise;
-    await fixture[Symbol.asyncDispose]();
-    for (const job of jobs) {
-      expect((await outcome(job)).error).toMatchObject({ reason: "SHUTTING_DOWN" });
+  it("keeps jobs for as long as their caller asks, up to the longest time that is allowed", async () => {
+    await using alone = await startAlone(new ScriptedEngine(), { maxRetentionMs: 5_000 });
+    const { service } = alone.replica;
+    const { id } = await service.submit(buildSpec(), { ...plain, retentionMs: 5_000 }, caller, never);
+    const { endTime, expireTime } = await alone.replica.end(id);
+    expect(Number(expireTime) - Number(endTime)).toBe(5_000);
+    await expect(
+      service.submit(buildSpec(), { ...plain, retentionMs: 5_001 }, caller, never),
+    ).rejects.toMatchObject({
+      reason: "INVALID_FIELD",
+      details: { violations: [{ field: "options.retention" }] },
+    });
+  });
+
+  it("knows no job of another tenant", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { service } = alone.replica;
+    const { id } = await alone.replica.submit();
+    await alone.replica.end(id);
+    const other = { ...caller, tenant: "other" };
+    const notFound = { reason: "JOB_NOT_FOUND", details: { metadata: { job_id: id } } };
+    await expect(service.get(id, other, never)).rejects.toMatchObject(notFound);
+    await expect(service.cancel(id, other, never)).rejects.toMatchObject(notFound);
+    await expect(service.delete(id, other, never)).rejects.toMatchObject(notFound);
+    await expect(service.watch(id, 0n, other, never).next()).rejects.toMatchObject(notFound);
+    expect(await alone.replica.get(id)).toMatchObject({ state: "succeeded" });
+  });
+
+  it("lists jobs by what they are, the newest first", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { service } = alone.replica;
+    const ids: string[] = [];
+    for (const labels of [{ kind: "a" }, { kind: "b" }, { kind: "a" }]) {
+      const job = await service.submit(buildSpec(), { ...plain, labels }, caller, never);
+      ids.push(job.id);
+      await alone.replica.end(job.id);
     }
-    await expect(fixture.jobs.submit(spec, "request-1", never)).rejects.toMatchObject({
-      reason: "SHUTTING_DOWN",
+    const filter = { states: ["succeeded"], labels: { kind: "a" } } as const;
+    const found = await service.list(filter, 10, caller, never);
+    expect(found.map(({ id }) => id)).toEqual([ids[2], ids[0]]);
+  });
+
+  describe("cancelling", () => {
+    it("ends a queued job at once, which no backend ever gets", async () => {
+      const engine = new ScriptedEngine(runUntilStopped());
+      await using alone = await startAlone(engine, { maxInFlight: 1 });
+      const { service } = alone.replica;
+      const running = await alone.replica.submit();
+      await alone.replica.reaches(running.id, "running");
+      const waiting = await alone.replica.submit();
+      expect(await service.cancel(waiting.id, caller, never)).toMatchObject({
+        foundIn: "queued",
+        job: { state: "cancelled", failure: { reason: "CANCELLED_BY_REQUEST" } },
+      });
+      await service.cancel(running.id, caller, never);
+      expect(await alone.replica.end(running.id)).toMatchObject({ state: "cancelled" });
+      expect(engine.requests).toHaveLength(1);
+    });
+
+    it("stops a running job, which has ended when its backend has proved it", async () => {
+      const stopped = Promise.withResolvers<void>();
+      const engine = new ScriptedEngine(async function* (_request, { cancel }) {
+        yield { type: "started", cachedNodeIds: [] };
+        await new Promise((resolve) => cancel.addEventListener("abort", resolve, { once: true }));
+        await stopped.promise;
+        throw cancel.reason;
+      });
+      await using alone = await startAlone(engine);
+      const { service } = alone.replica;
+      const { id } = await alone.replica.submit();
+      await alone.replica.hears(id, "started");
+      expect(await service.cancel(id, caller, never)).toMatchObject({
+        foundIn: "running",
+        job: { state: "cancelling" },
+      });
+      expect(await service.cancel(id, caller, never)).toMatchObject({
+        foundIn: "cancelling",
+        job: { state: "cancelling" },
+      });
+      stopped.resolve();
+      expect(await alone.replica.end(id)).toMatchObject({
+        state: "cancelled",
+        failure: { reason: "CANCELLED_BY_REQUEST" },
+      });
+      expect((await alone.replica.story(id)).map(({ data }) => data.type)).toEqual([
+        "accepted",
+        "queued",
+        "started",
+        "cancelling",
+        "failed",
+      ]);
+    });
+
+    it("leaves a job that has ended as it is", async () => {
+      await using alone = await startAlone(new ScriptedEngine());
+      const { id } = await alone.replica.submit();
+      const ended = await alone.replica.end(id);
+      const { foundIn, job } = await alone.replica.service.cancel(id, caller, never);
+      expect({ foundIn, job }).toEqual({ foundIn: "succeeded", job: ended });
+      await expect(alone.replica.service.cancel(absent, caller, never)).rejects.toMatchObject({
+        reason: "JOB_NOT_FOUND",
+      });
+    });
+  });
+
+  it("deletes jobs that have ended, and no others", async () => {
+    const engine = new ScriptedEngine(runUntilStopped());
+    await using alone = await startAlone(engine);
+    const { service } = alone.replica;
+    const { id } = await alone.replica.submit();
+    await expect(service.delete(id, caller, never)).rejects.toMatchObject({ reason: "JOB_ACTIVE" });
+    await service.cancel(id, caller, never);
+    await alone.replica.end(id);
+    await service.delete(id, caller, never);
+    await expect(service.delete(id, caller, never)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+    await expect(service.get(id, caller, never)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+  });
+
+  describe("reusing", () => {
+    it("answers with the images of an earlier job, which stay when that is deleted", async () => {
+      const engine = new ScriptedEngine();
+      await using alone = await startAlone(engine);
+      const { home, replica } = alone;
+      const drawn = await replica.end((await replica.submit({ seed: 1n })).id);
+      const reused = await replica.submit({ seed: 1n, allowReuse: true });
+      expect(reused).toMatchObject({ state: "succeeded", result: { reusedJobId: drawn.id } });
+      expect(reused.images).toEqual(drawn.images);
+      expect((await replica.story(reused.id)).map(({ data }) => data.type)).toEqual([
+        "accepted",
+        "image",
+        "completed",
+      ]);
+      expect(engine.requests).toHaveLength(1);
+
+      await replica.service.delete(drawn.id, caller, never);
+      const again = await replica.submit({ seed: 1n, allowReuse: true });
+      expect(again.result?.reusedJobId).toBe(drawn.id); // they were drawn by that one, whoever has them now
+      home.clock.advance(2 * 3_600_000);
+      await home.assets.sweep(home.clock.now(), 100, (sha256) => home.blobs.remove(sha256, never), never);
+      expect(await home.blobNames()).toEqual(drawn.images.map(({ sha256 }) => sha256));
+    });
+
+    it("draws anew what was not drawn before, or not in that format, or failed, or expires in a moment", async () => {
+      const engine = new ScriptedEngine(succeed, async function* () {
+        yield { type: "started", cachedNodeIds: [] };
+        throw new ServiceError("NODE_FAILED", "why");
+      });
+      await using alone = await startAlone(engine);
+      const { replica } = alone;
+      const options = { ...plain, retentionMs: 30_000 };
+      const short = await replica.submit({ seed: 1n }, options);
+      await replica.end(short.id);
+      const failed = await replica.submit({ seed: 2n });
+      expect(await replica.end(failed.id)).toMatchObject({ state: "failed" });
+      for (const spec of [
+        { seed: 1n },
+        { seed: 2n },
+        { seed: 3n },
+        { seed: 3n, output: { stripMetadata: true } },
+      ]) {
+        const { result } = await replica.end((await replica.submit({ ...spec, allowReuse: true })).id);
+        expect(result).toBeDefined();
+        expect(result?.reusedJobId).toBeUndefined();
+      }
+      expect(engine.requests).toHaveLength(6);
+    });
+
+    it("needs no backend", async () => {
+      const engine = new ScriptedEngine();
+      await using alone = await startAlone(engine);
+      const drawn = await alone.replica.end((await alone.replica.submit({ seed: 1n })).id);
+      engine.setState("down");
+      expect(await alone.replica.submit({ seed: 1n, allowReuse: true })).toMatchObject({
+        result: { reusedJobId: drawn.id },
+      });
+      await expect(alone.replica.submit({ seed: 2n, allowReuse: true })).rejects.toMatchObject({
+        reason: "NO_BACKEND",
+      });
     });
   });
 });

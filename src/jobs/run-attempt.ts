@@ -201,12 +201,14 @@ class AttemptRun {
     await run.write({ type: "completed", result: this.#result(images, finished) });
   }
 
-  #result(images: readonly ImageInfo[], finished: Date): GenerationResult {
+  #result(images: readonly ImageInfo[], finishTime: Date): GenerationResult {
     const { generation, plan, createTime, startTime } = this.#run.record;
-    const endTime = this.#deps.clock.now();
+    // These times come from several clocks, and that of the start is when it was written: none is before the one before it.
+    const ended = later(createTime, this.#deps.clock.now());
+    const finished = earlier(later(createTime, finishTime), ended);
+    const started = earlier(later(createTime, startTime ?? finished), finished); // not seen where events were missing
     // A run that was taken over was given to the backend by somebody else, at a time that only its start tells.
-    const started = startTime ?? finished; // not seen to start where events were missing
-    const submitted = earlier(this.#submitted, started);
+    const submitted = earlier(later(createTime, this.#submitted), started);
     return {
       images,
       generation,
@@ -214,13 +216,13 @@ class AttemptRun {
       backend: this.#backend(),
       attemptCount: this.#run.attempt.number,
       createTime,
-      endTime,
+      endTime: ended,
       timings: {
         queueMs: msBetween(createTime, submitted),
         backendQueueMs: msBetween(submitted, started),
         executionMs: msBetween(started, finished),
-        deliveryMs: msBetween(finished, endTime),
-        totalMs: msBetween(createTime, endTime),
+        deliveryMs: msBetween(finished, ended),
+        totalMs: msBetween(createTime, ended),
       },
       nodes: this.#progress?.nodeTimings() ?? [],
     };
@@ -292,4 +294,8 @@ function msBetween(from: Date, to: Date): number {
 
 function earlier(a: Date, b: Date): Date {
   return a < b ? a : b;
+}
+
+function later(a: Date, b: Date): Date {
+  return a < b ? b : a;
 }
