@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { type HttpResponse, isHttp2Response } from "./listener/http-handler.ts";
 
 /** Sends a short answer that is no RPC response. Node leaves the text out where the request was a HEAD. */
@@ -17,6 +18,28 @@ export function answerJson(res: HttpResponse, status: number, body: unknown): vo
 export function answerHeaders(res: HttpResponse, status: number): void {
   res.statusCode = status;
   end(res, "");
+}
+
+/**
+ * Sends the next bytes of an answer, and waits until the client has taken most of what was sent before.
+ *
+ * @throws the reason of `signal`
+ */
+export async function sendBytes(res: HttpResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const hasRoom = isHttp2Response(res) ? res.write(bytes) : res.write(bytes);
+  if (!hasRoom) {
+    await once(res, "drain", { signal }).catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw error;
+    });
+  }
+}
+
+/** Ends an answer whose bytes have been sent. */
+export function endAnswer(res: HttpResponse): void {
+  if (isHttp2Response(res)) res.end();
+  else res.end();
 }
 
 function end(res: HttpResponse, text: string): void {

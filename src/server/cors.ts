@@ -53,7 +53,24 @@ function answerPreflight(res: HttpResponse, allowed: boolean): void {
   }
 }
 
-const allowedHeaders = [...cors.allowedHeaders, "Authorization", requestIdHeader].join(", ");
+const allowedHeaders = [
+  ...cors.allowedHeaders,
+  "Authorization",
+  requestIdHeader,
+  // of requests for assets
+  "If-None-Match",
+  "If-Range",
+  "Range",
+].join(", ");
 
-/** Unary calls of the Connect protocol carry trailers as headers with this prefix. */
-const exposedHeaders = [...cors.exposedHeaders, requestIdHeader, `Trailer-${requestIdHeader}`].join(", ");
+const exposedHeaders = [
+  ...cors.exposedHeaders,
+  requestIdHeader,
+  `Trailer-${requestIdHeader}`, // unary calls of the Connect protocol carry trailers as headers with this prefix
+  // of answers with assets
+  "Accept-Ranges",
+  "Content-Disposition",
+  "Content-Length",
+  "Content-Range",
+  "ETag",
+].join(", ");

@@ -17,8 +17,10 @@ import {
 } from "@connectrpc/connect-node";
 import type { Logger } from "../telemetry/logger.ts";
 import { answerJson } from "./answer.ts";
+import type { AssetRoute } from "./asset-route.ts";
 import { createCorsPolicy } from "./cors.ts";
 import { dropEndlessDeadline } from "./deadline.ts";
+import { statusDetailTypes } from "./errors.ts";
 import { withPlainStatusMessage } from "./grpc-message.ts";
 import { inPieces } from "./in-pieces.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./listener/http-handler.ts";
@@ -38,6 +40,8 @@ export interface RpcHandlerOptions {
   readonly shutdownSignal: AbortSignal;
   /** Asked by `GET /readyz`. Must not throw. */
   readonly readiness: () => Readiness;
+  /** Answers `GET /assets/{asset_id}`. Default: there is nothing there. */
+  readonly assetRoute?: AssetRoute;
   /** Told what goes wrong below the RPCs. */
   readonly logger: Logger;
   /** Origins whose scripts may call from a browser, such as `https://app.example.com`, or `*`. Default: none. */
@@ -50,8 +54,8 @@ export interface RpcHandlerOptions {
 
 /**
  * Answers HTTP requests: the registered RPCs in the protocols gRPC, gRPC-Web and Connect, `GET /healthz` and
- * `GET /readyz`, CORS preflights, and everything else with an error that helps. Every response carries `x-request-id`,
- * and so does the request header that interceptors and methods see.
+ * `GET /readyz`, assets, CORS preflights, and everything else with an error that helps. Every response carries
+ * `x-request-id`, and so does the request header that interceptors and methods see.
  *
  * Requests may be compressed with gzip. Responses are not: images do not shrink, and compressing them costs several
  * times what sending them does.
@@ -60,7 +64,7 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   const router = createConnectRouter({
     interceptors: [...options.interceptors],
     // A misspelt field would otherwise be taken for one that was left out.
-    jsonOptions: { ignoreUnknownFields: false },
+    jsonOptions: { ignoreUnknownFields: false, registry: statusDetailTypes },
     shutdownSignal: options.shutdownSignal,
     readMaxBytes: options.readMaxBytes ?? 32 * 1024 * 1024,
     writeMaxBytes: options.writeMaxBytes ?? 0xffffffff,
@@ -76,6 +80,7 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
     res.setHeader(requestIdHeader, requestId);
     if (applyCors(req, res)) return;
     if (answerProbe(req, res, options.readiness)) return;
+    if (options.assetRoute?.(req, res, requestId, options.shutdownSignal)) return;
 
     const [path = ""] = (req.url ?? "").split("?", 1);
     const method = methods.get(path);
