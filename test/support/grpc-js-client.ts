@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { type ChannelCredentials, Client, credentials, type ServiceError } from "@grpc/grpc-js";
 import { load, type MethodDefinition } from "@grpc/proto-loader";
 
@@ -10,6 +11,8 @@ export interface GrpcJsClient extends Disposable {
   call(path: string, request: object): Promise<unknown>;
   /** Calls a server-streaming method. Aborting `signal` cancels the call. */
   stream(path: string, request: object, signal?: AbortSignal): AsyncIterable<unknown>;
+  /** Calls a client-streaming method, as fast as the server takes what `requests` yields. */
+  upload(path: string, requests: AsyncIterable<object>): Promise<unknown>;
   /** Calls a method that no `.proto` knows, and returns how that failed. */
   callUnknown(path: string): Promise<ServiceError>;
 }
@@ -45,6 +48,29 @@ export async function connectGrpcJs(
       const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
       signal?.addEventListener("abort", () => call.cancel());
       return call;
+    },
+    upload(path, requests) {
+      const { requestSerialize, responseDeserialize } = methodAt(path);
+      return new Promise((resolve, reject) => {
+        const answered = new AbortController();
+        const call = client.makeClientStreamRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          (error, response) => {
+            answered.abort();
+            if (error) reject(error);
+            else resolve(response);
+          },
+        );
+        const send = async () => {
+          for await (const request of requests) {
+            if (!call.write(request)) await once(call, "drain", { signal: answered.signal });
+          }
+          call.end();
+        };
+        send().catch(() => call.cancel()); // which does nothing to a call that has been answered
+      });
     },
     callUnknown(path) {
       const asIs = (bytes: Buffer) => bytes;

@@ -1,0 +1,31 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import {
+  type CreateAssetRequest,
+  type CreateAssetResponse,
+  CreateAssetResponseSchema,
+} from "../../../gen/comfyrpc/v1/asset_service_pb.js";
+import type { AssetService } from "../../assets/asset-service.ts";
+import { callSignal } from "../call-signal.ts";
+import { callerOf } from "../caller-of.ts";
+import { fromUploadInfoMessage, toAssetMessage } from "../convert/asset.ts";
+
+/** `AssetService.CreateAsset`: an upload in one message. */
+export function createAsset({ assets }: { readonly assets: Pick<AssetService, "upload"> }) {
+  return async (
+    { info, data }: CreateAssetRequest,
+    context: HandlerContext,
+  ): Promise<CreateAssetResponse> => {
+    const asset = await assets.upload(
+      inOnePiece(data),
+      fromUploadInfoMessage(info),
+      callerOf(context),
+      callSignal(context),
+    );
+    return create(CreateAssetResponseSchema, { asset: toAssetMessage(asset) });
+  };
+}
+
+async function* inOnePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield data;
+}
