@@ -58,6 +58,20 @@ export interface Attempt {
   readonly fate: "open" | "unknown" | "gone";
 }
 
+/** Which prompt, and where. */
+export interface PromptPlace {
+  readonly promptId: string;
+  /** Name of the backend. */
+  readonly backend: string;
+}
+
+/** Where the last attempt of a job that has ended may still be, for nobody. */
+export function leftBehindBy({ state, attempt }: JobRecord): PromptPlace | undefined {
+  return isTerminal(state) && attempt?.fate === "unknown"
+    ? { promptId: attempt.promptId, backend: attempt.backend }
+    : undefined;
+}
+
 /**
  * What becomes of `record` by `event`, which is its next: everything about a job but the attempt that it is given to
  * follows from its events.

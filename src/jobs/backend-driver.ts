@@ -6,6 +6,7 @@ import { type Engine, isUsable } from "../engine/engine.ts";
 import { pause } from "../lib/pause.ts";
 import type { EventBus } from "../storage/event-bus.ts";
 import type { Claim, JobStore, Lease } from "../storage/job-store.ts";
+import type { Abandon } from "./abandon.ts";
 import type { Announcer } from "./announcer.ts";
 import { JobRun } from "./job-run.ts";
 import type { Recorder } from "./recorder.ts";
@@ -29,8 +30,7 @@ export interface DriverDependencies extends RunDependencies {
   readonly bus: EventBus;
   readonly recorder: Recorder;
   readonly announcer: Announcer;
-  /** Has the backend of this name cancel a prompt that nobody waits for. */
-  readonly abandon: (backend: string, promptId: string) => void;
+  readonly abandon: Abandon;
 }
 
 /**
@@ -229,9 +229,7 @@ export class BackendDriver implements AsyncDisposable {
     if (job.attempt === undefined) {
       throw new Error(`job ${job.id} was claimed without an attempt`);
     }
-    if (leftBehind !== undefined) {
-      this.#deps.abandon(leftBehind.backend, leftBehind.promptId);
-    }
+    this.#deps.abandon(leftBehind);
     this.#begin(new JobRun(job, job.attempt, lease, isRepeat, this.#runDependencies()));
   }
 
@@ -242,6 +240,9 @@ export class BackendDriver implements AsyncDisposable {
       .finally(() => {
         this.#runs.delete(run.id);
         this.#atBackend.delete(run.id);
+        if (run.leaveSignal.aborted && this.#held?.lease === run.lease) {
+          this.#reconcile(); // a write was refused, as the job had to stop at that moment: it is still here
+        }
         this.#pump();
       });
     this.#runs.set(run.id, { run, ended });
@@ -286,6 +287,9 @@ export class BackendDriver implements AsyncDisposable {
         logger.error({ jobId: run.id, err: verdict.error }, "a job failed by a fault of the server");
       }
       await run.write({ type: "failed", state: endStateFor(failure, "running"), failure });
+      if (isServiceError(error, "BACKEND_LOST")) {
+        this.#engine.abandon(run.attempt.promptId); // it may still be there, for nobody
+      }
       return;
     }
     logger.warn({ jobId: run.id, attempt: run.attempt.number, err: error }, "will run a job again");

@@ -3,13 +3,14 @@ import { ServiceError } from "../domain/errors.ts";
 import type { GenerationSpec } from "../domain/generation.ts";
 import type { GenerationResult, JobEvent } from "../domain/job-event.ts";
 import { type JobFailure, toJobFailure } from "../domain/job-failure.ts";
-import type { JobRecord } from "../domain/job-record.ts";
+import { type JobRecord, leftBehindBy } from "../domain/job-record.ts";
 import type { JobState } from "../domain/job-state.ts";
 import { type Engine, isUsable } from "../engine/engine.ts";
 import type { Clock } from "../lib/clock.ts";
 import { merge } from "../lib/merge.ts";
 import type { BatchRecord, JobFilter, JobStore, NewJob, SubmitOutcome } from "../storage/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Abandon } from "./abandon.ts";
 import type { Announcer } from "./announcer.ts";
 import { AttachedCalls } from "./attached-calls.ts";
 import type { Caller } from "./caller.ts";
@@ -42,6 +43,7 @@ export interface JobServiceDependencies {
   readonly resolver: SpecResolver;
   readonly feeds: JobFeeds;
   readonly announcer: Announcer;
+  readonly abandon: Abandon;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -389,12 +391,15 @@ export class JobService implements AsyncDisposable {
     request: Parameters<JobStore["stop"]>[0],
     signal: AbortSignal,
   ): Promise<{ readonly job: JobRecord; readonly foundIn: JobState } | undefined> {
-    const { store, announcer } = this.#deps;
+    const { store, announcer, abandon } = this.#deps;
     const outcome = await store.stop(request, signal);
     if (outcome === undefined) {
       return undefined;
     }
     announcer.recorded(request.jobId, outcome.events, outcome.job);
+    if (outcome.events.length > 0) {
+      abandon(leftBehindBy(outcome.job));
+    }
     if (outcome.job.state === "cancelling") {
       announcer.stopRequested(outcome.job);
     }

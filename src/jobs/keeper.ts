@@ -6,6 +6,7 @@ import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { JobChange, JobStore } from "../storage/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Abandon } from "./abandon.ts";
 import type { Announcer } from "./announcer.ts";
 import { waitedTooLong } from "./run-attempt.ts";
 
@@ -26,6 +27,7 @@ export interface KeeperDependencies {
   readonly assets: AssetStore;
   readonly blobs: BlobStore;
   readonly announcer: Announcer;
+  readonly abandon: Abandon;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -104,8 +106,9 @@ export class Keeper implements AsyncDisposable {
   }
 
   #announce(changes: readonly JobChange[]): void {
-    for (const { jobId, events } of changes) {
+    for (const { jobId, events, leftBehind } of changes) {
       this.#deps.announcer.recorded(jobId, events);
+      this.#deps.abandon(leftBehind);
     }
   }
 

@@ -3,12 +3,14 @@ import { toJobFailure } from "../domain/job-failure.ts";
 import { type Engine, isUsable } from "../engine/engine.ts";
 import type { JobStore } from "../storage/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Abandon } from "./abandon.ts";
 import type { Announcer } from "./announcer.ts";
 
 export interface PatienceDependencies {
   readonly engines: readonly Engine[];
   readonly store: Pick<JobStore, "failAttached">;
   readonly announcer: Announcer;
+  readonly abandon: Abandon;
   readonly logger: Logger;
 }
 
@@ -48,12 +50,13 @@ export class Patience implements AsyncDisposable {
   }
 
   #giveUp(): void {
-    const { store, announcer, logger, engines } = this.#deps;
+    const { store, announcer, abandon, logger, engines } = this.#deps;
     store
       .failAttached(toJobFailure(noBackend(engines)), batchSize, this.#closing.signal)
       .then((changes) => {
-        for (const { jobId, events } of changes) {
+        for (const { jobId, events, leftBehind } of changes) {
           announcer.recorded(jobId, events);
+          abandon(leftBehind);
         }
       })
       .catch((error: unknown) => {

@@ -6,6 +6,7 @@ import type { BlobStore } from "../storage/blob-store.ts";
 import type { EventBus } from "../storage/event-bus.ts";
 import type { JobStore } from "../storage/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { abandonOn } from "./abandon.ts";
 import { Announcer } from "./announcer.ts";
 import { BackendDriver, type DriverOptions } from "./backend-driver.ts";
 import { JobFeeds } from "./job-feeds.ts";
@@ -56,6 +57,7 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
   const feeds = new JobFeeds({ store, bus, logger, now: () => clock.now() });
   const storeWatch = new StoreWatch({ store, blobs, logger });
   const resolver = new SpecResolver(options, { engines, randomSeed });
+  const abandon = abandonOn(engines);
   const service = new JobService(options, {
     engines,
     store,
@@ -63,11 +65,10 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
     resolver,
     feeds,
     announcer,
+    abandon,
     clock,
     logger,
   });
-  const abandon = (backend: string, promptId: string) =>
-    engines.find(({ name }) => name === backend)?.abandon(promptId);
   const drivers = engines.map(
     (engine) =>
       new BackendDriver(options, {
@@ -79,8 +80,8 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
         maxRunMs: options.maxRunMs,
       }),
   );
-  const keeper = new Keeper(options, { store, assets, blobs, announcer, clock, logger });
-  const patience = new Patience(options.backendDownGraceMs, { engines, store, announcer, logger });
+  const keeper = new Keeper(options, { store, assets, blobs, announcer, abandon, clock, logger });
+  const patience = new Patience(options.backendDownGraceMs, { engines, store, announcer, abandon, logger });
 
   const owned = new AsyncDisposableStack();
   owned.use(feeds);

@@ -1,7 +1,7 @@
 import type { ResolvedGeneration } from "../domain/generation.ts";
 import type { LastingEvent, LastingEventData } from "../domain/job-event.ts";
 import type { JobFailure } from "../domain/job-failure.ts";
-import type { JobRecord } from "../domain/job-record.ts";
+import type { JobRecord, PromptPlace } from "../domain/job-record.ts";
 import type { JobState } from "../domain/job-state.ts";
 import type { GenerationPlan } from "../domain/text-to-image.ts";
 
@@ -68,7 +68,7 @@ export interface JobStore {
    */
   attach(jobId: string, signal: AbortSignal): Promise<void>;
 
-  /** A call that waited for the job has gone. Returns how many still wait; 0 also if there is no such job. */
+  /** A call that waited for the job has gone. Returns how many still wait; 0 also if there is no such job, or it has ended. */
   detach(jobId: string, signal: AbortSignal): Promise<number>;
 
   /**
@@ -258,7 +258,7 @@ export interface Claim {
   /** The attempt was made before, and may be on the backend. */
   readonly isRepeat: boolean;
   /** Where an earlier attempt of the job may still be, for nobody. */
-  readonly leftBehind?: { readonly backend: string; readonly promptId: string };
+  readonly leftBehind?: PromptPlace;
 }
 
 /** What happened to one job, seen by who drives its backend. */
@@ -283,6 +283,8 @@ export type WriteOutcome =
 export interface JobChange {
   readonly jobId: string;
   readonly events: readonly LastingEvent[];
+  /** Where an attempt of the job may still be, for nobody, since it has ended by these events. */
+  readonly leftBehind?: PromptPlace;
 }
 
 export interface RescueOptions {

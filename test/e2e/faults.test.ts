@@ -214,20 +214,20 @@ describe.concurrent("a call fails with", () => {
 
   it.each<[string, Failing]>([
     [
-      "BACKEND_LOST when the backend stays away for too long",
+      "NO_BACKEND when the backend stays away for too long",
       {
         faults: [{ type: "restart", ...atSampler, downMs: 60_000 }],
-        ...{ code: "Unavailable", reason: "BACKEND_LOST", backend: "DOWN", runs: 1, env: hasty },
+        ...{ code: "Unavailable", reason: "NO_BACKEND", backend: "DOWN", runs: 1, env: hasty },
       },
     ],
     [
-      "BACKEND_LOST when a proxy in front of the backend says nothing but 503 for too long",
+      "NO_BACKEND when a proxy in front of the backend says nothing but 503 for too long",
       {
         faults: [
           { type: "drop_socket", ...atSampler },
           { type: "refuse", ...atSampler, how: "unavailable", forMs: 60_000 },
         ],
-        ...{ code: "Unavailable", reason: "BACKEND_LOST", backend: "DOWN", runs: 1, env: hasty },
+        ...{ code: "Unavailable", reason: "NO_BACKEND", backend: "DOWN", runs: 1, env: hasty },
       },
     ],
     [
@@ -276,17 +276,17 @@ describe.concurrent("a call fails with", () => {
       },
     ],
     [
-      "NO_OUTPUT when the file is gone",
+      "NO_OUTPUT when the file is gone, also that of a second run",
       {
         faults: [{ type: "lose_output", times: 100 }],
-        ...{ code: "FailedPrecondition", reason: "NO_OUTPUT", backend: "UP", runs: 1 },
+        ...{ code: "FailedPrecondition", reason: "NO_OUTPUT", backend: "UP", runs: 2 },
       },
     ],
     [
-      "NO_OUTPUT when the file never arrives whole",
+      "NO_OUTPUT when the file never arrives whole, also that of a second run",
       {
         faults: [{ type: "truncated_download", times: 100 }],
-        ...{ code: "FailedPrecondition", reason: "NO_OUTPUT", backend: "UP", runs: 1 },
+        ...{ code: "FailedPrecondition", reason: "NO_OUTPUT", backend: "UP", runs: 2 },
       },
     ],
   ])("%s", async (_, { faults, env = patient, code, reason, nodes = [], backend, runs }) => {
@@ -372,7 +372,7 @@ describe.concurrent("what a call leaves behind at the backend", () => {
       { type: "refuse", ...atSampler, forMs: 60_000 },
     ]);
     // With 150 steps it would run on for several seconds after the call has failed.
-    expect((await draw(stage.client, longSpec)).failure).toMatchObject({ reason: "BACKEND_LOST" });
+    expect((await draw(stage.client, longSpec)).failure).toMatchObject({ reason: "NO_BACKEND" });
     await clearFaults(stage.engine);
     await waitUntil(async () => (await queueOf(stage.engine.url)).running.length === 0, "it was cancelled");
     expect(stage.runs.steps(stage.runs.begun[0] ?? "")).toBeLessThan(150);
