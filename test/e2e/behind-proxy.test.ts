@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +19,7 @@ describe("a ComfyUI behind a proxy with TLS and a base path", () => {
   let caFile: string;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), "comfyrpc-ca-"));
+    directory = await mkdtemp(join(tmpdir(), "comfyrpc-test-"));
     caFile = join(directory, "ca.pem");
     await writeFile(caFile, testCertificate.certificate);
   });
@@ -41,6 +42,7 @@ describe("a ComfyUI behind a proxy with TLS and a base path", () => {
       COMFYUI_URL: proxy.url,
       COMFYUI_CA_FILE: caFile,
       COMFYRPC_PORT: "0",
+      COMFYRPC_DATA_DIR: join(directory, randomUUID()),
     });
     await using service = await startService(config, logger);
     await service.ready(AbortSignal.timeout(10_000));
@@ -67,7 +69,12 @@ describe("a ComfyUI behind a proxy with TLS and a base path", () => {
       target: engine.url,
       required: ["authorization", "Bearer s3cret"],
     });
-    const config = readConfig({ ...env(), COMFYUI_URL: proxy.url, COMFYRPC_PORT: "0" });
+    const config = readConfig({
+      ...env(),
+      COMFYUI_URL: proxy.url,
+      COMFYRPC_PORT: "0",
+      COMFYRPC_DATA_DIR: join(directory, randomUUID()),
+    });
     await using service = await startService(config, logger);
     using client = connectImages(service.url);
     await expect.poll(async () => (await backendOf(client)).reason, { timeout: 10_000 }).toMatch(reason);
