@@ -9,7 +9,6 @@ import { openFilesystemBlobStore } from "../storage/filesystem/filesystem-blob-s
 import { createInProcessEventBus } from "../storage/in-process/in-process-event-bus.ts";
 import type { JobStore } from "../storage/job-store.ts";
 import { openPostgresEventBus } from "../storage/postgres-bus/postgres-event-bus.ts";
-import { openS3BlobStore } from "../storage/s3/s3-blob-store.ts";
 import { DatabaseStartError } from "../storage/sql/database-failure.ts";
 import { openPostgresDatabase } from "../storage/sql/postgres/open-postgres.ts";
 import { openSqliteDatabase } from "../storage/sql/sqlite/open-sqlite.ts";
@@ -75,6 +74,8 @@ async function openBlobs(config: Config, logger: Logger): Promise<BlobStore> {
   if (bucket === undefined) {
     return await openFilesystemBlobStore(join(dataDirectory, "blobs"));
   }
+  // Loaded only where it is wanted: the SDK takes a tenth of a second.
+  const { openS3BlobStore } = await import("../storage/s3/s3-blob-store.ts");
   return await openS3BlobStore(
     {
       bucket,

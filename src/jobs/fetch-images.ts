@@ -79,9 +79,8 @@ async function fetchOnce(
   const { staged, ...facts } = await stageImage(deps, wanted, signal);
   await using blob = staged;
   const { sha256, sizeBytes } = blob;
-  await assets.pinBlob(sha256, signal);
-  await blob.commit(signal);
   const createTime = now();
+  // Before the bytes are there, which saves a transaction: nobody hears of the asset before its event is written.
   await assets.put(
     {
       id: sha256,
@@ -97,6 +96,7 @@ async function fetchOnce(
     },
     signal,
   );
+  await blob.commit(signal);
   return { index, nodeId: image.saveNodeId, seed: image.seed, ...facts, sizeBytes, sha256 };
 }
 

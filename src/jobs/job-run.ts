@@ -66,8 +66,11 @@ export class JobRun {
    */
   async write(...events: readonly LastingEventData[]): Promise<JobRecord> {
     this.#writesUnderWay += 1;
+    const canWait = events.every(
+      ({ type }) => type === "started" || type === "nodeStarted" || type === "image",
+    );
     try {
-      this.#record = await this.#deps.recorder.write(this.id, this.lease, events);
+      this.#record = await this.#deps.recorder.write(this.id, this.lease, events, { canWait });
       return this.#record;
     } catch (error) {
       this.leave();

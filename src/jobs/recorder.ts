@@ -28,6 +28,8 @@ export class Recorder implements AsyncDisposable {
   readonly #deps: RecorderDependencies;
   readonly #waiting: PendingWrite[] = [];
   readonly #closing = new AbortController();
+  /** Aborted when something waits that cannot wait. */
+  #hurry = new AbortController();
   #working: Promise<void> | undefined;
 
   constructor(deps: RecorderDependencies) {
@@ -36,7 +38,7 @@ export class Recorder implements AsyncDisposable {
 
   /**
    * Writes `events` to a job. Resolves, with the job as it is then, when they are on disk and announced. Writes to one
-   * job are done in the order of the calls.
+   * job are done in the order of the calls. What `canWait` goes with what comes next, or is written a moment later.
    *
    * @throws ServiceError `LEASE_LOST` if the job is not under `lease` any more, or has ended
    */
@@ -44,7 +46,7 @@ export class Recorder implements AsyncDisposable {
     jobId: string,
     lease: Lease,
     events: readonly LastingEventData[],
-    requeue: RequeueDetails = {},
+    { canWait = false, ...requeue }: RequeueDetails & { readonly canWait?: boolean } = {},
   ): Promise<JobRecord> {
     const { promise, resolve, reject } = Promise.withResolvers<JobRecord>();
     this.#waiting.push({
@@ -52,14 +54,16 @@ export class Recorder implements AsyncDisposable {
       resolve,
       reject,
     });
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-    });
+    if (!canWait) {
+      this.#hurry.abort();
+    }
+    this.#working ??= this.#work();
     return promise;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const giveUp = setTimeout(() => this.#closing.abort(), disposeTimeoutMs);
+    this.#hurry.abort();
     await this.#working;
     clearTimeout(giveUp);
     this.#closing.abort();
@@ -67,7 +71,9 @@ export class Recorder implements AsyncDisposable {
 
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
+      await pause(longestWaitMs, this.#hurry.signal);
       await new Promise(setImmediate); // what happens at the same moment is written together
+      this.#hurry = new AbortController();
       const batch = merged(this.#waiting.splice(0));
       try {
         await this.#writeAll(batch);
@@ -75,6 +81,7 @@ export class Recorder implements AsyncDisposable {
         await this.#writeEach(batch, error);
       }
     }
+    this.#working = undefined; // at the very moment at which nothing waits: what comes a moment later begins anew
   }
 
   async #writeAll(batch: readonly MergedWrite[]): Promise<void> {
@@ -136,6 +143,8 @@ export class Recorder implements AsyncDisposable {
   }
 }
 
+/** Less than anybody who watches a job notices; more than what nodes that do little take. */
+const longestWaitMs = 20;
 const longestRetryMs = 2_000;
 const disposeTimeoutMs = 2_000;
 

@@ -12,7 +12,7 @@ export interface AssetStore {
   pinBlob(sha256: string, signal: AbortSignal): Promise<void>;
 
   /**
-   * Keeps an asset until its time has come and no job refers to it. If the tenant has the same bytes already, that
+   * Keeps an asset until its time has come and no job refers to it, and pins its bytes as {@link pinBlob} does. If the tenant has the same bytes already, that
    * asset stays as it is but for its time, which becomes the later of the two.
    *
    * @returns the asset as it is kept

@@ -19,9 +19,9 @@ export interface BlobStore extends AsyncDisposable {
   /**
    * Yields the bytes of a blob from `offset` on, `lengthBytes` of them or all, in pieces of at most `chunkBytes`, each a
    * buffer of its own. Nothing is read ahead of the reader but one piece. Leaving the loop early frees what reading
-   * holds. A blob that is removed meanwhile may still be read to its end.
+   * holds. A blob that is removed meanwhile may still be read to its end. A length beyond the end is cut to it.
    *
-   * @throws ServiceError `ASSET_NOT_FOUND` if there is no such blob
+   * @throws ServiceError `ASSET_NOT_FOUND` if there is no such blob; `OFFSET_OUT_OF_RANGE` if `offset` is above its size
    */
   read(sha256: string, options: ReadOptions, signal: AbortSignal): AsyncIterable<Uint8Array<ArrayBuffer>>;
 
@@ -41,12 +41,12 @@ export interface StagedBlob extends AsyncDisposable {
   readonly sha256: string;
   readonly sizeBytes: number;
 
-  /** The bytes as one buffer. */
+  /** The bytes as one buffer, which must not be changed. Also works once they are committed. */
   bytes(signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 
   /**
    * Puts the bytes into the store, where they are safe when this resolves. Does nothing if they are there. May be
-   * called again if it failed.
+   * called again if it failed, or if they were removed meanwhile.
    */
   commit(signal: AbortSignal): Promise<void>;
 }

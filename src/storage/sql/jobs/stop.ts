@@ -67,6 +67,7 @@ export async function detach(
         .set((eb) => ({ attached_count: eb("attached_count", "-", 1) }))
         .where("id", "=", jobId)
         .where("attached_count", ">", 0)
+        .where("end_time", "is", null) // of one that has ended nobody asks: a write for nothing
         .returning("attached_count")
         .executeTakeFirst(),
     signal,
