@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   GenerateWithProgressRequestSchema,
   GenerateWithProgressResponseSchema,
@@ -13,13 +13,9 @@ import { type EngineTap, startEngineTap } from "../support/engine-tap.ts";
 import { envelope, envelopesIn } from "../support/envelopes.ts";
 import { connectHttp2 } from "../support/http2-client.ts";
 import { openGrpcJs } from "../support/image-clients/grpc-js.ts";
+import { untilJobs } from "../support/job-counts.ts";
 import { expectOrderedEvents, imagesIn, kindOf } from "../support/job-stream.ts";
-import {
-  type JobEvent,
-  parseGenerateResponse,
-  parseHealth,
-  parseJobEvent,
-} from "../support/service-messages.ts";
+import { type JobEvent, parseGenerateResponse, parseJobEvent } from "../support/service-messages.ts";
 import { type ServiceProcess, startServiceProcess } from "../support/service-process.ts";
 
 const imageCount = 4;
@@ -43,12 +39,7 @@ describe.skipIf(process.platform !== "linux")("a client that stops reading", () 
     await using reader = await open(stage.service.url);
     const events = await readUntil(reader.events, "started");
     expect(parseGenerateResponse(await draw()).images).toHaveLength(1);
-    await vi.waitFor(async () => {
-      expect(parseHealth(await other.health(soon()))).toMatchObject({
-        runningJobCount: 0,
-        queuedJobCount: 0,
-      });
-    });
+    await untilJobs(stage.service.url, {});
     const growthBytes = (await residentBytes(stage.service.pid)) - bytesBefore;
     const previews = previewsOf(stage.tap);
     expect(previews.length).toBeGreaterThan((imageCount * steps) / 2);
