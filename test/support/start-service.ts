@@ -15,6 +15,8 @@ export interface ServiceFixture extends AsyncDisposable {
   readonly engine: DemoEngine;
   readonly service: Service;
   readonly url: string;
+  /** Where the service keeps jobs and images. */
+  readonly dataDirectory: string;
 }
 
 export interface ServiceFixtureOptions {
@@ -41,5 +43,11 @@ export async function startServiceFixture(options: ServiceFixtureOptions = {}): 
   const service = opened.use(await startService(config, logger));
   await service.ready(AbortSignal.timeout(10_000));
   const owned = opened.move();
-  return { engine, service, url: service.url, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    engine,
+    service,
+    url: service.url,
+    dataDirectory: data.path,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
