@@ -167,14 +167,13 @@ class JobFeed implements AsyncDisposable {
   /** Reads from the store what is new there: now, or once more if it is being read. */
   #read(): void {
     this.#readAgain = true;
-    this.#reading ??= this.#keepReading().finally(() => {
-      this.#reading = undefined;
-    });
+    this.#reading ??= this.#keepReading();
   }
 
   async #keepReading(): Promise<void> {
     const { signal } = this.#closed;
     clearTimeout(this.#quietTimer);
+    await undefined; // so that it is known to be reading before it can be done
     for (let retryMs = 50; this.#readAgain && !this.log.ended && !signal.aborted; ) {
       this.#readAgain = false;
       try {
@@ -197,6 +196,7 @@ class JobFeed implements AsyncDisposable {
         retryMs = Math.min(2 * retryMs, longestRetryMs);
       }
     }
+    this.#reading = undefined; // at the very moment at which it does not look again
     if (!this.log.ended && !signal.aborted) {
       this.#quietTimer = setTimeout(() => this.#read(), quietIntervalMs);
     }

@@ -146,6 +146,8 @@ export interface JobsHome extends AsyncDisposable {
   readonly store: JobStore;
   readonly assets: AssetStore;
   readonly blobs: BlobStore;
+  /** What the replicas share. */
+  readonly bus: EventBus;
 
   /** Sets a process to work on the stores, with an owner of its own. */
   start(engines: Engine | readonly Engine[], options?: Partial<JobsOptions>): Replica;
@@ -175,6 +177,9 @@ export async function openJobsHome(): Promise<JobsHome> {
     },
     get blobs() {
       return stores.blobs;
+    },
+    get bus() {
+      return stores.bus;
     },
     start: (engines, options = {}) => startReplica([engines].flat(), options, stores, clock),
     async reopen() {
