@@ -12,12 +12,16 @@ type Grid = Extract<
 
 const rules = createMessageRules();
 
-function expand(grid: Grid, limit = 100) {
+function entriesOf(grid: Grid, limit = 100) {
   return expandBatch(
     create(SubmitBatchRequestSchema, { source: { case: "grid", value: grid } }),
     limit,
     rules,
   );
+}
+
+function expand(grid: Grid, limit = 100) {
+  return entriesOf(grid, limit).map(({ spec }) => spec);
 }
 
 function violationsOf(grid: Grid, limit?: number): Record<string, string> {
@@ -64,6 +68,16 @@ describe("a grid", () => {
     expect(
       specs.every(({ negativePrompt, loras }) => negativePrompt === "blur" && loras[0]?.name === "ink"),
     ).toBe(true);
+  });
+
+  it("knows where in the request each field of each job was written", () => {
+    const entries = entriesOf({ base: { prompt: "fox" }, samplers: ["euler", "heun"], seeds: [1n, 2n] });
+    expect(entries.map(({ pathOf }) => [pathOf("sampler"), pathOf("loras[0].name")])).toEqual([
+      ["grid.samplers[0]", "grid.base.loras[0].name"],
+      ["grid.samplers[0]", "grid.base.loras[0].name"],
+      ["grid.samplers[1]", "grid.base.loras[0].name"],
+      ["grid.samplers[1]", "grid.base.loras[0].name"],
+    ]);
   });
 
   it("gives each job a spec of its own", () => {

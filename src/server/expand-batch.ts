@@ -6,6 +6,13 @@ import type { FieldViolation } from "../domain/errors.ts";
 import { invalidField, invalidFields } from "./invalid-fields.ts";
 import type { MessageRules } from "./message-rules.ts";
 
+/** One spec of a batch. */
+export interface BatchEntry {
+  readonly spec: GenerationSpec;
+  /** Where in the request the caller wrote what is in this field of the spec. */
+  pathOf(field: string): string;
+}
+
 /**
  * The specs that a batch comes to, in the order that `BatchGrid` documents. How many they are is checked before any of
  * them is made.
@@ -18,11 +25,14 @@ export function expandBatch(
   { source }: Pick<SubmitBatchRequest, "source">,
   limit: number,
   rules: MessageRules,
-): readonly GenerationSpec[] {
+): readonly BatchEntry[] {
   switch (source.case) {
     case "specs":
       assertFew("specs.specs", source.value.specs.length, limit);
-      return source.value.specs;
+      return source.value.specs.map((spec, i) => ({
+        spec,
+        pathOf: (field) => `specs.specs[${i}].${field}`,
+      }));
     case "grid":
       return expandGrid(source.value, limit, rules);
     case undefined:
@@ -30,7 +40,7 @@ export function expandBatch(
   }
 }
 
-function expandGrid(grid: BatchGrid, limit: number, rules: MessageRules): GenerationSpec[] {
+function expandGrid(grid: BatchGrid, limit: number, rules: MessageRules): BatchEntry[] {
   const { base } = grid;
   if (base === undefined) {
     throw invalidField("grid.base", "value is required");
@@ -46,7 +56,7 @@ function expandGrid(grid: BatchGrid, limit: number, rules: MessageRules): Genera
     [[]],
   );
   const violations = new Map<string, FieldViolation>();
-  const specs = points.map((point) => {
+  const entries = points.map((point): BatchEntry => {
     const spec = clone(GenerationSpecSchema, base);
     for (const { value } of point) {
       value.set(spec);
@@ -55,12 +65,12 @@ function expandGrid(grid: BatchGrid, limit: number, rules: MessageRules): Genera
       const violation = { field: pathInGrid(field, point), description };
       violations.set(`${violation.field} ${description}`, violation);
     }
-    return spec;
+    return { spec, pathOf: (field) => pathInGrid(field, point) };
   });
   if (violations.size > 0) {
     throw invalidFields([...violations.values()]);
   }
-  return specs;
+  return entries;
 }
 
 /** Several values for one field of the spec. */

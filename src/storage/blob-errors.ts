@@ -33,7 +33,7 @@ export function offsetOutOfRange(offset: number, sizeBytes: number): ServiceErro
 /** More bytes than are taken. */
 export function blobTooLarge(maxBytes: number): ServiceError {
   return new ServiceError("ASSET_TOO_LARGE", `the file is too large: at most ${maxBytes} bytes are taken`, {
-    metadata: { max_bytes: String(maxBytes) },
+    metadata: { limit_bytes: String(maxBytes) },
   });
 }
 

@@ -65,7 +65,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStoreFix
           const body = watched(inPiecesOf(65_536, Buffer.alloc(maxBytes + 1)));
           await expect(fixture.store.stage(body, maxBytes, never)).rejects.toMatchObject({
             reason: "ASSET_TOO_LARGE",
-            details: { metadata: { max_bytes: String(maxBytes) } },
+            details: { metadata: { limit_bytes: String(maxBytes) } },
           });
           expect(body.isEnded).toBe(true);
           expect(await fixture.listStaged()).toEqual([]);

@@ -108,7 +108,8 @@ export enum ErrorReason {
   UNSPECIFIED = 0,
 
   /**
-   * `INVALID_ARGUMENT`: one or more fields are missing or out of range. `google.rpc.BadRequest` names each.
+   * `INVALID_ARGUMENT`: one or more fields are missing or out of range. `google.rpc.BadRequest` names them, the first
+   * few if they are many.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FIELD = 1;
    */

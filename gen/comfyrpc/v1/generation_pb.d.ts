@@ -166,8 +166,8 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
 
   /**
    * Whether the images of an earlier job may be the answer, if one that is still kept did exactly the same work; the
-   * result then says whose they are in `reused_job_id`. Nothing is drawn, and no backend has to be up. Needs a `seed`,
-   * without which no two jobs are the same; fails with `INVALID_ARGUMENT` else. Default: false.
+   * result then says whose they are in `reused_job_id`, and nothing is drawn. Needs a `seed`, without which no two
+   * jobs are the same; fails with `INVALID_ARGUMENT` else. Default: false.
    *
    * @generated from field: bool allow_reuse = 19;
    */

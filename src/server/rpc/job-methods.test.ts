@@ -3,7 +3,11 @@ import { anyUnpack, timestampDate, timestampFromDate } from "@bufbuild/protobuf/
 import { Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
-import { type JobFilterSchema, JobService } from "../../../gen/comfyrpc/v1/job_service_pb.js";
+import {
+  type JobFilterSchema,
+  JobService,
+  type SubmitBatchRequestSchema,
+} from "../../../gen/comfyrpc/v1/job_service_pb.js";
 import { JobState } from "../../../gen/comfyrpc/v1/job_state_pb.js";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import {
@@ -307,6 +311,8 @@ describe("CancelJob and DeleteJob", () => {
   });
 });
 
+type SubmitBatchSource = NonNullable<MessageInitShape<typeof SubmitBatchRequestSchema>["source"]>;
+
 describe("batches", () => {
   const batch: BatchRecord = {
     id: batchId,
@@ -365,6 +371,21 @@ describe("batches", () => {
     const request = { source } as Parameters<ReturnType<typeof connect>["submitBatch"]>[0];
     const failure = await failureOf(connect(server).submitBatch(request));
     expect(failure).toMatchObject({ code: "InvalidArgument", reason: "INVALID_FIELD", fields: [field] });
+  });
+
+  it.each<[string, SubmitBatchSource]>([
+    ["specs.specs[1].model", { case: "specs", value: { specs: [{ prompt: "a" }, { prompt: "b" }] } }],
+    ["grid.base.model", { case: "grid", value: { base: { prompt: "a" }, seeds: [1n, 2n] } }],
+  ])("say where in the request a name is that no backend has: %s", async (field, source) => {
+    await using server = await serveJobs({
+      submitBatch: async () => {
+        const violations = [{ field: "specs[1].model", description: "unknown" }];
+        throw new ServiceError("MODEL_NOT_FOUND", "specs[1].model: unknown", { violations });
+      },
+    });
+    const failure = await failureOf(connect(server).submitBatch({ source }));
+    expect(failure).toMatchObject({ reason: "MODEL_NOT_FOUND", fields: [field] });
+    expect(failure.message).toContain(`${field}: unknown`);
   });
 
   it("count how their jobs ended", async () => {

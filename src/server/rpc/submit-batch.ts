@@ -5,12 +5,13 @@ import {
   type SubmitBatchResponse,
   SubmitBatchResponseSchema,
 } from "../../../gen/comfyrpc/v1/job_service_pb.js";
+import { ServiceError } from "../../domain/errors.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import { callSignal } from "../call-signal.ts";
 import { callerOf } from "../caller-of.ts";
 import { toBatchMessage } from "../convert/job.ts";
 import { fromSpecMessage } from "../convert/spec.ts";
-import { expandBatch } from "../expand-batch.ts";
+import { type BatchEntry, expandBatch } from "../expand-batch.ts";
 import { createMessageRules } from "../message-rules.ts";
 import { submitOptionsOf } from "../submit-options-of.ts";
 
@@ -18,9 +19,34 @@ import { submitOptionsOf } from "../submit-options-of.ts";
 export function submitBatch({ jobs }: { readonly jobs: Pick<JobService, "submitBatch" | "batchLimit"> }) {
   const rules = createMessageRules();
   return async (request: SubmitBatchRequest, context: HandlerContext): Promise<SubmitBatchResponse> => {
-    const specs = expandBatch(request, jobs.batchLimit, rules).map(fromSpecMessage);
+    const entries = expandBatch(request, jobs.batchLimit, rules);
+    const specs = entries.map(({ spec }) => fromSpecMessage(spec));
     const options = submitOptionsOf(request, context);
-    const batch = await jobs.submitBatch(specs, options, callerOf(context), callSignal(context));
-    return create(SubmitBatchResponseSchema, { batch: toBatchMessage(batch) });
+    try {
+      const batch = await jobs.submitBatch(specs, options, callerOf(context), callSignal(context));
+      return create(SubmitBatchResponseSchema, { batch: toBatchMessage(batch) });
+    } catch (error) {
+      throw error instanceof ServiceError ? inRequest(error, entries) : error;
+    }
   };
+}
+
+/** The same error, with fields as the caller wrote them: for the job service they are below `specs[i]`. */
+function inRequest(error: ServiceError, entries: readonly BatchEntry[]): ServiceError {
+  const place = (text: string) =>
+    text.replace(/^specs\[(\d+)\]\.([\w.[\]]+)/, (path, index: string, field: string) => {
+      return entries[Number(index)]?.pathOf(field) ?? path;
+    });
+  const { violations } = error.details;
+  return violations === undefined
+    ? error
+    : new ServiceError(
+        error.reason,
+        place(error.message),
+        {
+          ...error.details,
+          violations: violations.map(({ field, description }) => ({ field: place(field), description })),
+        },
+        { cause: error },
+      );
 }
