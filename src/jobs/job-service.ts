@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { ServiceError } from "../domain/errors.ts";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { GenerationSpec } from "../domain/generation.ts";
 import type { GenerationResult, JobEvent } from "../domain/job-event.ts";
 import { type JobFailure, toJobFailure } from "../domain/job-failure.ts";
@@ -292,12 +292,41 @@ export class JobService implements AsyncDisposable {
       }
     }
     this.#assertAccepting();
-    const jobs = await this.#makeJobs(specs, options, caller, { attached, isBatch }, signal);
+    const made = await this.#makeJobs(specs, options, caller, { attached, isBatch }, signal);
+    const outcome = await this.#submitMade(made, { options, caller, isBatch }, signal).catch(
+      (error: unknown) => {
+        if (!isServiceError(error, "ASSET_NOT_FOUND")) {
+          throw error;
+        }
+        // An earlier job was deleted just now, and its images with it: they are drawn anew.
+        const drawn = made.map(({ result: _, ...job }) => job);
+        return this.#submitMade(drawn, { options, caller, isBatch }, signal);
+      },
+    );
+    if (outcome.type === "accepted") {
+      announcer.accepted(outcome.jobs, caller.requestId);
+    }
+    return jobsOf(outcome);
+  }
+
+  async #submitMade(
+    jobs: readonly NewJob[],
+    {
+      options: { request },
+      caller,
+      isBatch,
+    }: {
+      readonly options: SubmitOptions;
+      readonly caller: Caller;
+      readonly isBatch: boolean;
+    },
+    signal: AbortSignal,
+  ): Promise<SubmitOutcome> {
     if (jobs.some(({ result }) => result === undefined)) {
       this.#assertBackend();
     }
     signal.throwIfAborted();
-    const outcome = await store.submit(
+    return await this.#deps.store.submit(
       {
         tenant: caller.tenant,
         jobs,
@@ -307,10 +336,6 @@ export class JobService implements AsyncDisposable {
       },
       signal,
     );
-    if (outcome.type === "accepted") {
-      announcer.accepted(outcome.jobs, caller.requestId);
-    }
-    return jobsOf(outcome);
   }
 
   async #makeJobs(

@@ -91,7 +91,7 @@ export class Keeper implements AsyncDisposable {
       const swept = await assets.sweep(
         clock.now(),
         batchSize,
-        (sha256) => blobs.remove(sha256, signal),
+        (sha256, removal) => blobs.remove(sha256, removal),
         signal,
       );
       removed.jobs += jobs;

@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import { ServiceError } from "../../domain/errors.ts";
 import type { LastingEvent, LastingEventData } from "../../domain/job-event.ts";
 import { type Attempt, afterEvent, type JobRecord } from "../../domain/job-record.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -115,7 +116,7 @@ export async function insertJobs(
   for (const some of chunk(labels)) {
     await db.insertInto("job_labels").values(some).execute();
   }
-  await insertEvents(dialect, db, changes);
+  await insertEvents(dialect, db, changes, { mayMissImages: false });
 }
 
 /** Writes jobs that are there, and that this transaction holds, with their new events. */
@@ -154,10 +155,16 @@ export async function updateJobs(
       )
       .execute();
   }
-  await insertEvents(dialect, db, changes);
+  // Whoever reports an image has just kept its asset.
+  await insertEvents(dialect, db, changes, { mayMissImages: true });
 }
 
-async function insertEvents(dialect: SqlDialect, db: Db, changes: readonly ChangedJob[]): Promise<void> {
+async function insertEvents(
+  dialect: SqlDialect,
+  db: Db,
+  changes: readonly ChangedJob[],
+  { mayMissImages }: { readonly mayMissImages: boolean },
+): Promise<void> {
   const events = changes.flatMap(({ job, events }) =>
     events.map(({ sequence, time, data }) => ({
       job_id: job.record.id,
@@ -179,18 +186,23 @@ async function insertEvents(dialect: SqlDialect, db: Db, changes: readonly Chang
   for (const some of chunk(assets)) {
     // An asset that is not needed by anything is removed when its time has come. Who does so holds it, and looks for
     // references then: this either comes before that, or waits for it.
-    await db
+    const there = await db
       .selectFrom("assets")
-      .select("id")
-      .where((eb) =>
-        eb(
-          eb.refTuple("tenant", "id"),
-          "in",
-          some.map(({ tenant, asset_id }) => eb.tuple(tenant, asset_id)),
-        ),
+      .select(["tenant", "id"])
+      .where(
+        "id",
+        "in",
+        some.map(({ asset_id }) => asset_id),
       )
+      .orderBy("id")
+      .orderBy("tenant")
       .$call((query) => dialect.lock(query, "share"))
       .execute();
+    const isThere = ({ tenant, asset_id }: (typeof some)[number]) =>
+      there.some((asset) => asset.id === asset_id && asset.tenant === tenant);
+    if (!mayMissImages && !some.every(isThere)) {
+      throw new ServiceError("ASSET_NOT_FOUND", "an image of the job is not there any more");
+    }
     // Two images of a job may be equal, and one may come again in another attempt.
     await db
       .insertInto("job_assets")
