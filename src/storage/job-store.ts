@@ -70,8 +70,11 @@ export interface JobStore {
    */
   attach(jobId: string, signal: AbortSignal): Promise<void>;
 
-  /** A call that waited for the job has gone. Returns how many still wait; 0 also if there is no such job, or it has ended. */
-  detach(jobId: string, signal: AbortSignal): Promise<number>;
+  /**
+   * A call that waited for the job has gone. Returns how many still wait; `undefined` if there is no such job, or it has
+   * ended.
+   */
+  detach(jobId: string, signal: AbortSignal): Promise<number | undefined>;
 
   /**
    * Stops a job because of `failure`: one that is queued ends at once (event `failed`), one that runs becomes
@@ -128,7 +131,8 @@ export interface JobStore {
 
   /**
    * Writes what happened to jobs under a lease, in one transaction. Each write is taken or refused on its own: it is
-   * refused if the job is not under that lease, has ended, or is gone. A write that has been taken before under the
+   * refused if the job is not under that lease, has ended, is gone, or cannot take these events any more: one that has to
+   * stop by now cannot succeed or go back into the queue. A write that has been taken before under the
    * same id is not taken twice, so that one whose outcome is not known can be repeated, as long as no other write to the
    * same job was made in between.
    */

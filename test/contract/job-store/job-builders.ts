@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { ErrorReason } from "../../../src/domain/errors.ts";
 import type { ResolvedGeneration } from "../../../src/domain/generation.ts";
-import type { ImageInfo } from "../../../src/domain/image.ts";
+import { type ImageInfo, mediaTypeOf } from "../../../src/domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../../src/domain/job-event.ts";
 import type { JobFailure } from "../../../src/domain/job-failure.ts";
 import type { JobRecord } from "../../../src/domain/job-record.ts";
 import { buildTextToImage } from "../../../src/domain/text-to-image.ts";
+import type { AssetStore } from "../../../src/storage/asset-store.ts";
 import type {
   Claim,
   JobFilter,
@@ -209,6 +210,18 @@ export function buildResult(imageCount = 1, overrides: Partial<GenerationResult>
     ],
     ...overrides,
   };
+}
+
+/** Keeps the images of a result, as a job that made them has done. */
+export async function keepImages(
+  assets: AssetStore,
+  { images }: GenerationResult,
+  tenant = "",
+): Promise<void> {
+  for (const { sha256, format, sizeBytes, widthPx, heightPx } of images) {
+    const asset = { id: sha256, tenant, sizeBytes, widthPx, heightPx, fileName: "", createTime: startTime };
+    await assets.put({ ...asset, mediaType: mediaTypeOf[format], expireTime: at(3_600) }, never);
+  }
 }
 
 /** The event that a job has succeeded. */

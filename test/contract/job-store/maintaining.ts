@@ -12,6 +12,7 @@ import {
   buildWrite,
   claimOne,
   finish,
+  keepImages,
   lease,
   never,
   queuedAgain,
@@ -83,6 +84,23 @@ export function maintaining(open: () => Promise<TestStore>): void {
     expect(await store.jobs.get("", runs.id, never)).toEqual(runs);
   });
 
+  it("tells where a job that ends while it waits may still run", async () => {
+    await using store = await open();
+    const held = await lease(store.jobs);
+    const waiting = async (attemptFate: "unknown" | "gone") => {
+      const job = await running(store.jobs, held, { attached: true, queueDeadline: at(1) });
+      await store.jobs.record([buildWrite(job.id, held, [queuedAgain(2)], { attemptFate })], never);
+      return job;
+    };
+    const failure = buildFailure("JOB_TIMEOUT");
+    const lost = await waiting("unknown");
+    const leftBehind = { backend: "gpu-1", promptId: lost.attempt?.promptId };
+    expect(await store.jobs.expireQueued(at(1), failure, 10, never)).toMatchObject([{ leftBehind }]);
+    const gone = await waiting("gone");
+    const [change] = await store.jobs.failAttached(failure, 10, never);
+    expect(change).toEqual({ jobId: gone.id, events: [expect.anything()] });
+  });
+
   it("puts jobs back whose backend nobody drives, and leaves those alone that somebody does", async () => {
     await using store = await open();
     const dead = await lease(store.jobs, "gpu-1");
@@ -131,6 +149,12 @@ export function maintaining(open: () => Promise<TestStore>): void {
 
     const changes = await store.jobs.rescueUndriven({ ...rescue, maxAttempts: 2 }, never);
     expect(changes.map(({ jobId }) => jobId).sort()).toEqual([a.id, b.id].sort());
+    // The prompts may still be there.
+    expect(changes.find(({ jobId }) => jobId === a.id)?.leftBehind).toEqual({
+      backend: "gpu-1",
+      promptId: a.attempt?.promptId,
+    });
+    expect(changes.map(({ leftBehind }) => leftBehind?.backend)).toEqual(["gpu-1", "gpu-1"]);
     expect(await store.jobs.get("", a.id, never)).toMatchObject({ state: "cancelled", failure: cancel });
     expect(await store.jobs.get("", b.id, never)).toMatchObject({
       state: "failed",
@@ -175,6 +199,7 @@ export function maintaining(open: () => Promise<TestStore>): void {
   it("removes jobs whose time has come, and their batch with the last of them", async () => {
     await using store = await open();
     const result = buildResult();
+    await keepImages(store.assets, result);
     const submission = buildSubmission(
       [10_000, 10_000, 20_000].map((retentionMs) => buildJob({ result, retentionMs })),
     );
@@ -195,6 +220,7 @@ export function maintaining(open: () => Promise<TestStore>): void {
   it("removes each job once, and its batch, when several remove at once", async () => {
     await using store = await open();
     const result = buildResult();
+    await keepImages(store.assets, result);
     const batches = await Promise.all(
       Array.from({ length: 10 }, async () => {
         const jobs = [1, 2, 3, 4].map(() => buildJob({ result, retentionMs: 0 }));
@@ -216,7 +242,9 @@ export function maintaining(open: () => Promise<TestStore>): void {
   it("frees a request id when its time has come and its jobs are gone, not before either", async () => {
     await using store = await open();
     const request = { ...buildRequest("r1"), keptUntil: at(10) };
-    const job = buildJob({ result: buildResult(), retentionMs: 20_000 });
+    const result = buildResult();
+    await keepImages(store.assets, result);
+    const job = buildJob({ result, retentionMs: 20_000 });
     await submitted(store.jobs, buildSubmission([job], { request }));
     await store.jobs.removeExpired(at(19), 100, never);
     expect(await store.jobs.findRepeat("", request, false, never)).toMatchObject({ jobs: [{ id: job.id }] });

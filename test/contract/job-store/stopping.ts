@@ -86,6 +86,15 @@ export function stopping(open: () => Promise<TestStore>): void {
     expect(await store.jobs.detach(jobId, never)).toBe(0);
   });
 
+  it("has nobody wait for a job that has ended", async () => {
+    await using store = await open();
+    const [job] = await submitEach(store.jobs, [buildJob({ attached: true })]);
+    const jobId = job?.id ?? "";
+    await store.jobs.attach(jobId, never);
+    await store.jobs.stop({ jobId, failure: buildFailure("CANCELLED_BY_REQUEST") }, never);
+    expect(await store.jobs.detach(jobId, never)).toBe(0);
+  });
+
   it("stops a job although calls wait for it, if that is not asked for", async () => {
     await using store = await open();
     const [job] = await submitEach(store.jobs, [buildJob({ attached: true })]);

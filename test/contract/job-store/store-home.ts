@@ -1,4 +1,5 @@
 import type { Clock } from "../../../src/lib/clock.ts";
+import type { AssetStore } from "../../../src/storage/asset-store.ts";
 import type { JobStore } from "../../../src/storage/job-store.ts";
 import { startTime } from "./job-builders.ts";
 
@@ -12,6 +13,7 @@ export interface StoreHome extends AsyncDisposable {
 
 export interface OpenStore extends AsyncDisposable {
   readonly jobs: JobStore;
+  readonly assets: AssetStore;
 }
 
 /** A clock that stands still until told otherwise. */
@@ -34,6 +36,8 @@ export class TestClock implements Clock {
 /** A store in a home of its own. */
 export interface TestStore extends AsyncDisposable {
   readonly jobs: JobStore;
+  /** Where the images of the jobs are. */
+  readonly assets: AssetStore;
   /** Another store on the same jobs, as another replica has it; the same one where only one can be open. */
   readonly other: JobStore;
   readonly clock: TestClock;
@@ -48,11 +52,12 @@ export async function openTestStore(makeHome: () => Promise<StoreHome>): Promise
   const clock = new TestClock();
   let opened = new AsyncDisposableStack();
   stack.defer(() => opened.disposeAsync());
-  const jobs = opened.use(await home.open(clock)).jobs;
+  const { jobs, assets } = opened.use(await home.open(clock));
   const other = home.isShared ? opened.use(await home.open(clock)).jobs : jobs;
   const owned = stack.move();
   return {
     jobs,
+    assets,
     other,
     clock,
     async reopen() {

@@ -12,6 +12,7 @@ import {
   buildSubmission,
   claimOne,
   finish,
+  keepImages,
   lease,
   never,
   running,
@@ -212,6 +213,7 @@ export function submitting(open: () => Promise<TestStore>): void {
     await using store = await open();
     const result = buildResult(2, { reusedJobId: randomUUID() });
     const job = buildJob({ result, retentionMs: 5_000 });
+    await keepImages(store.assets, result);
     const [record] = await submitted(store.jobs, buildSubmission([job], { maxQueued: 0 }));
     expect(record).toMatchObject({
       state: "succeeded",
@@ -231,6 +233,18 @@ export function submitting(open: () => Promise<TestStore>): void {
     ]);
     expect(events?.at(-1)?.data).toEqual({ type: "completed", result });
     expect(await store.jobs.claim(await lease(store.jobs), 5, randomUUID, never)).toEqual([]);
+  });
+
+  it("refuses a job that is made of an earlier result whose images are gone, or another tenant's", async () => {
+    await using store = await open();
+    const result = buildResult(2);
+    await keepImages(store.assets, result, "b");
+    await keepImages(store.assets, buildResult(1));
+    const submission = buildSubmission([buildJob({ result })], { request: buildRequest("r1") });
+    await expect(store.jobs.submit(submission, never)).rejects.toMatchObject({ reason: "ASSET_NOT_FOUND" });
+    expect(await store.jobs.list("", all, 10, never)).toEqual([]);
+    await keepImages(store.assets, result);
+    expect(await store.other.submit(submission, never)).toMatchObject({ type: "accepted" });
   });
 
   it("takes nothing in under a signal that was aborted before", async () => {

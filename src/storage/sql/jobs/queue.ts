@@ -28,33 +28,35 @@ const keyOf = ({ createTime, batchIndex, id }: QueuePosition) => sql`(${createTi
 
 /** `JobStore.counts` */
 export async function counts({ access: { read } }: JobContext, signal: AbortSignal): Promise<JobCounts> {
-  return await read(
-    async (db) => ({ queued: await countQueued(db), running: await countRunning(db) }),
-    signal,
-  );
+  const { queued, running } = await read((db) => countJobs(db), signal);
+  return { queued, running };
 }
 
-/** How many jobs are queued; if a position is given, only those before it. */
-export async function countQueued(db: Db, before?: QueuePosition): Promise<number> {
-  const { count } = await db
+/** How many jobs are queued, how many of those are before `position` if that is given, and how many a backend has. */
+export async function countJobs(
+  db: Db,
+  position?: QueuePosition,
+): Promise<JobCounts & { readonly before: number }> {
+  return await db
     .selectFrom("jobs")
-    .select((eb) => eb.fn.countAll<number>().as("count"))
+    .select((eb) => [
+      eb.fn.countAll<number>().as("queued"),
+      position === undefined
+        ? eb.lit(0).as("before")
+        : eb.fn
+            .countAll<number>()
+            .filterWhere(sql<boolean>`${orderKey} < ${keyOf(position)}`)
+            .as("before"),
+      eb
+        .selectFrom("jobs")
+        .select((running) => running.fn.countAll<number>().as("count"))
+        .where(isWithBackend)
+        .$asScalar()
+        .$notNull()
+        .as("running"),
+    ])
     .where(isQueued)
-    .$if(before !== undefined, (query) =>
-      before === undefined ? query : query.where(sql<boolean>`${orderKey} < ${keyOf(before)}`),
-    )
     .executeTakeFirstOrThrow();
-  return count;
-}
-
-/** How many jobs a backend has. */
-export async function countRunning(db: Db): Promise<number> {
-  const { count } = await db
-    .selectFrom("jobs")
-    .select((eb) => eb.fn.countAll<number>().as("count"))
-    .where(isWithBackend)
-    .executeTakeFirstOrThrow();
-  return count;
 }
 
 /** `JobStore.placesOf` */
@@ -81,7 +83,7 @@ export async function placesOf(
     if (last === undefined) {
       return new Map();
     }
-    const running = await countRunning(db);
+    const { running } = await countJobs(db);
     // One walk along the queue up to the last of them, however many they are.
     const ranked = db
       .selectFrom("jobs")

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { isTerminal } from "../../../domain/job-state.ts";
 import type { Db } from "../schema.ts";
 import type { SqlDialect } from "../sql-dialect.ts";
@@ -94,34 +95,21 @@ async function deleteJobs(dialect: SqlDialect, db: Db, jobs: readonly RemovableJ
 
 /** Deletes request ids whose time has come and whose jobs are gone. */
 async function deleteRequests(dialect: SqlDialect, db: Db, now: Date, limit: number): Promise<void> {
+  // A scalar subquery, and not `not exists`, which PostgreSQL may answer by reading all jobs.
+  const anyJob = sql`(
+    select jobs.id from jobs where jobs.tenant = requests.tenant and jobs.request_id = requests.id limit 1
+  )`;
   const requests = await db
     .selectFrom("requests")
     .select(["tenant", "id"])
     .where("kept_until", "<=", now.getTime())
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom("jobs")
-            .select("jobs.id")
-            .whereRef("jobs.tenant", "=", "requests.tenant")
-            .whereRef("jobs.request_id", "=", "requests.id"),
-        ),
-      ),
-    )
+    .where(sql<boolean>`${anyJob} is null`)
+    .orderBy("kept_until")
     .limit(limit)
     .$call((query) => dialect.lock(query, "update skip locked"))
     .execute();
   if (requests.length > 0) {
-    await db
-      .deleteFrom("requests")
-      .where((eb) =>
-        eb(
-          eb.refTuple("tenant", "id"),
-          "in",
-          requests.map(({ tenant, id }) => eb.tuple(tenant, id)),
-        ),
-      )
-      .execute();
+    const keys = sql.join(requests.map(({ tenant, id }) => sql`(${tenant}, ${id})`));
+    await db.deleteFrom("requests").where(sql<boolean>`(tenant, id) in (values ${keys})`).execute();
   }
 }

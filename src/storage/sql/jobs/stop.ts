@@ -59,18 +59,19 @@ export async function detach(
   { access: { transact } }: JobContext,
   jobId: string,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<number | undefined> {
   const row = await transact(
     (db) =>
       db
         .updateTable("jobs")
-        .set((eb) => ({ attached_count: eb("attached_count", "-", 1) }))
+        .set((eb) => ({
+          attached_count: eb.case().when("attached_count", ">", 0).then(eb("attached_count", "-", 1)).else(0).end(),
+        }))
         .where("id", "=", jobId)
-        .where("attached_count", ">", 0)
-        .where("end_time", "is", null) // of one that has ended nobody asks: a write for nothing
+        .where("end_time", "is", null) // of one that has ended nobody asks: it would be a write for nothing
         .returning("attached_count")
         .executeTakeFirst(),
     signal,
   );
-  return row?.attached_count ?? 0;
+  return row?.attached_count;
 }

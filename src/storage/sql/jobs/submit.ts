@@ -1,10 +1,9 @@
 import type { LastingEventData } from "../../../domain/job-event.ts";
-import type { JobRecord } from "../../../domain/job-record.ts";
 import type { NewJob, Submission, SubmitOutcome } from "../../job-store.ts";
 import type { StoredJob } from "../job-row.ts";
 import type { Db } from "../schema.ts";
 import { applyEvents, insertJobs, type JobContext } from "../stored-jobs.ts";
-import { comparePositions, countQueued, countRunning, positionOf } from "./queue.ts";
+import { comparePositions, countJobs, positionOf } from "./queue.ts";
 import { findEarlier, type RepeatOutcome } from "./repeat.ts";
 
 /**
@@ -27,13 +26,25 @@ export async function submit(
       }
       // It is free after all: its time came between the two.
     }
-    const toQueue = submission.jobs.filter(({ result }) => result === undefined).length;
-    const queuedCount = toQueue === 0 ? 0 : await countQueued(db);
-    if (queuedCount + toQueue > submission.maxQueued && toQueue > 0) {
+    const jobs = submission.jobs.map((job, index) => ({
+      ...job,
+      stored: toStoredJob(submission, job, index),
+    }));
+    const toQueue = jobs.filter(({ result }) => result === undefined).map(({ stored }) => stored.record);
+    const positions = toQueue.map(positionOf).sort(comparePositions);
+    const { queued, before, running } = await countJobs(db, positions[0]);
+    if (positions.length > 0 && queued + positions.length > submission.maxQueued) {
       await giveRequestIdBack(db, submission);
-      return { type: "full", queuedCount };
+      return { type: "full", queuedCount: queued };
     }
-    return { type: "accepted", jobs: await accept(context, db, submission) };
+    const places = new Map(positions.map(({ id }, index) => [id, before + running + index]));
+    const time = context.clock.now();
+    const accepted = jobs.map((job) =>
+      applyEvents(job.stored, firstEvents(job, places.get(job.id) ?? 0), time),
+    );
+    await insertBatch(db, submission);
+    await insertJobs(context.access, db, accepted);
+    return { type: "accepted", jobs: accepted.map(({ job }) => job.record) };
   }, signal);
 }
 
@@ -74,35 +85,19 @@ async function giveRequestIdBack(db: Db, { tenant, request }: Submission): Promi
   }
 }
 
-async function accept(
-  { access, clock }: JobContext,
-  db: Db,
-  submission: Submission,
-): Promise<readonly JobRecord[]> {
-  const { tenant, request, batchId, jobs } = submission;
-  const [first] = jobs;
-  if (batchId !== undefined && first !== undefined) {
-    await db
-      .insertInto("batches")
-      .values({
-        id: batchId,
-        tenant,
-        request_id: request?.id ?? null,
-        create_time: first.createTime.getTime(),
-      })
-      .execute();
+async function insertBatch(db: Db, { tenant, request, batchId, jobs: [first] }: Submission): Promise<void> {
+  if (batchId === undefined || first === undefined) {
+    return;
   }
-  const fresh = jobs.map((job, index) => ({ job, stored: toStoredJob(submission, job, index) }));
-  const places = await placesOfNew(
-    db,
-    fresh.filter(({ job }) => job.result === undefined).map(({ stored }) => stored.record),
-  );
-  const time = clock.now();
-  const accepted = fresh.map(({ job, stored }) =>
-    applyEvents(stored, firstEvents(job, places.get(job.id) ?? 0), time),
-  );
-  await insertJobs(access, db, accepted);
-  return accepted.map(({ job }) => job.record);
+  await db
+    .insertInto("batches")
+    .values({
+      id: batchId,
+      tenant,
+      request_id: request?.id ?? null,
+      create_time: first.createTime.getTime(),
+    })
+    .execute();
 }
 
 function toStoredJob({ tenant, request, batchId }: Submission, job: NewJob, index: number): StoredJob {
@@ -132,15 +127,4 @@ function firstEvents({ generation, result }: NewJob, jobsAhead: number): readonl
         ...result.images.map((image) => ({ type: "image", image }) as const),
         { type: "completed", result },
       ];
-}
-
-/** How many jobs are before each of these, which are about to be queued. */
-async function placesOfNew(db: Db, records: readonly JobRecord[]): Promise<ReadonlyMap<string, number>> {
-  const positions = records.map(positionOf).sort(comparePositions);
-  const [first] = positions;
-  if (first === undefined) {
-    return new Map();
-  }
-  const before = (await countQueued(db, first)) + (await countRunning(db));
-  return new Map(positions.map(({ id }, index) => [id, before + index]));
 }

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { LastingEventData } from "../../../domain/job-event.ts";
 import type { JobFailure } from "../../../domain/job-failure.ts";
-import { endStateFor } from "../../../domain/job-record.ts";
+import { endStateFor, leftBehindBy } from "../../../domain/job-record.ts";
 import type { JobChange, RescueOptions } from "../../job-store.ts";
 import type { StoredJob } from "../job-row.ts";
 import { type Db, isQueued, isWithBackend } from "../schema.ts";
@@ -14,7 +14,7 @@ import {
   updateJobs,
   withFate,
 } from "../stored-jobs.ts";
-import { comparePositions, countQueued, countRunning, positionOf } from "./queue.ts";
+import { comparePositions, countJobs, positionOf } from "./queue.ts";
 
 // All of these may be called by several replicas at once: each leaves out what another one holds, and does so little at
 // a time that nobody waits long for it.
@@ -27,7 +27,14 @@ export function expireQueued(
   limit: number,
   signal: AbortSignal,
 ): Promise<readonly JobChange[]> {
-  return failQueued(context, sql`queue_deadline <= ${now.getTime()}`, failure, limit, signal);
+  return failQueued(
+    context,
+    sql`queue_deadline <= ${now.getTime()}`,
+    "queue_deadline",
+    failure,
+    limit,
+    signal,
+  );
 }
 
 /** `JobStore.failAttached` */
@@ -37,12 +44,14 @@ export function failAttached(
   limit: number,
   signal: AbortSignal,
 ): Promise<readonly JobChange[]> {
-  return failQueued(context, sql`attached_count > 0`, failure, limit, signal);
+  return failQueued(context, sql`attached_count > 0`, "id", failure, limit, signal);
 }
 
 async function failQueued(
   context: JobContext,
   condition: RawBuilder<boolean>,
+  /** That of the index which is made for this condition, so that SQLite takes that one. */
+  order: "queue_deadline" | "id",
   failure: JobFailure,
   limit: number,
   signal: AbortSignal,
@@ -54,6 +63,7 @@ async function failQueued(
       .selectAll()
       .where(isQueued)
       .where(condition)
+      .orderBy(order)
       .limit(limit)
       .$call((query) => dialect.lock(query, "update skip locked"))
       .execute();
@@ -123,17 +133,18 @@ async function rescue(
   { maxAttempts, failure, queueDeadline }: RescueOptions,
   time: Date,
 ): Promise<readonly ChangedJob[]> {
-  const othersRunning = (await countRunning(db)) - jobs.length;
   const inOrder = jobs.toSorted((a, b) => comparePositions(positionOf(a.record), positionOf(b.record)));
   const changes: ChangedJob[] = [];
   let requeued = 0;
   for (const job of inOrder) {
     const end = endOfUndriven(job, maxAttempts, failure);
     if (end !== undefined) {
-      changes.push(applyEvents(job, [end], time));
+      changes.push(applyEvents(withFate(job, "unknown"), [end], time));
       continue;
     }
-    const jobsAhead = (await countQueued(db, positionOf(job.record))) + othersRunning + requeued;
+    const { before, running } = await countJobs(db, positionOf(job.record));
+    const othersRunning = running - jobs.length; // none of these is written yet
+    const jobsAhead = before + requeued + othersRunning;
     const attempt = (job.record.attempt?.number ?? 0) + 1;
     const { job: queued, events } = applyEvents(job, [{ type: "queued", jobsAhead, attempt }], time);
     const waiting = withFate(queued, "unknown");
@@ -158,6 +169,7 @@ function endOfUndriven(
     : undefined;
 }
 
-function toJobChange({ job, events }: ChangedJob): JobChange {
-  return { jobId: job.record.id, events };
+function toJobChange({ job: { record }, events }: ChangedJob): JobChange {
+  const leftBehind = leftBehindBy(record);
+  return { jobId: record.id, events, ...(leftBehind && { leftBehind }) };
 }

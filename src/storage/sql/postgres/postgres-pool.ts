@@ -41,10 +41,15 @@ export function createPostgresPool(
     types: { getTypeParser },
   });
   // A connection that breaks says so by an event, which would end the process if nobody listened: the pool listens to
-  // those that are idle and passes it on, and to those in use nobody does.
-  pool.on("error", (error) => logger.warn({ err: error }, "an idle connection to the database broke"));
+  // those that are idle and passes it on, and to those in use nobody does. Only the text is logged: the errors carry the
+  // whole connection.
+  pool.on("error", ({ message }) =>
+    logger.warn({ reason: message }, "an idle connection to the database broke"),
+  );
   pool.on("connect", (client) => {
-    client.on("error", (error) => logger.debug({ err: error }, "a connection to the database broke"));
+    client.on("error", ({ message }) =>
+      logger.debug({ reason: message }, "a connection to the database broke"),
+    );
   });
   return {
     async connect() {
