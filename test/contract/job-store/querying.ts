@@ -34,7 +34,7 @@ export function querying(open: () => Promise<TestStore>): void {
     expect(await store.jobs.placesOf([], never)).toEqual(new Map());
     expect(await store.jobs.record([], never)).toEqual([]);
     await store.jobs.attach(id, never);
-    expect(await store.jobs.detach(id, never)).toBe(0);
+    expect(await store.jobs.detach(id, never)).toBeUndefined();
     expect(await store.jobs.stop({ jobId: id, failure: buildFailure("INTERNAL") }, never)).toBeUndefined();
     expect(await store.jobs.remove("", id, never)).toBe("absent");
   });
