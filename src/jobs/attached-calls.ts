@@ -46,8 +46,8 @@ export class AttachedCalls implements AsyncDisposable {
 
   async #release(jobId: string, repeatable: boolean, why: unknown): Promise<void> {
     const waiting = await this.#deps.store.detach(jobId, AbortSignal.timeout(releaseTimeoutMs));
-    if (waiting > 0) {
-      return;
+    if (waiting !== 0) {
+      return; // others wait, or the job has ended
     }
     if (!repeatable) {
       await this.#deps.stop(jobId, toJobFailure(why));

@@ -57,6 +57,8 @@ export class BackendDriver implements AsyncDisposable {
   /** Claims and adoptions follow each other, so that no job is taken for two. */
   #taking: Promise<void> = Promise.resolve();
   #draining = false;
+  /** Whether jobs may wait that have not been claimed: the store is not asked for nothing. */
+  #mayBeQueued = true;
   #pumping = false;
   #pumpAgain = false;
   /** Until when the backend is left alone, since it did not take a prompt. */
@@ -72,6 +74,7 @@ export class BackendDriver implements AsyncDisposable {
     this.#subscription = deps.bus.subscribe("work", {
       onMessage: (message) => {
         if (message.type === "queued") {
+          this.#mayBeQueued = true;
           this.#pump();
         } else if (message.type === "stopRequested" && message.backend === this.#engine.name) {
           this.#reconcile();
@@ -168,6 +171,7 @@ export class BackendDriver implements AsyncDisposable {
 
   /** Takes over what runs on the backend and is not known here, and stops what has to stop. */
   #reconcile(): void {
+    this.#mayBeQueued = true;
     this.#take(async (lease) => {
       for (const record of await this.#deps.store.adopt(lease, this.#closing.signal)) {
         const known = this.#runs.get(record.id)?.run;
@@ -217,11 +221,26 @@ export class BackendDriver implements AsyncDisposable {
     const { store, clock } = this.#deps;
     const room = this.#room();
     const paused = clock.monotonicMs() < this.#pausedUntilMs;
-    if (this.#draining || room <= 0 || paused || !this.#mayDrive(lease) || !isUsable(this.#engine.health())) {
+    if (
+      this.#draining ||
+      !this.#mayBeQueued ||
+      room <= 0 ||
+      paused ||
+      !this.#mayDrive(lease) ||
+      !isUsable(this.#engine.health())
+    ) {
       return;
     }
-    for (const claim of await store.claim(lease, room, randomUUID, this.#closing.signal)) {
-      this.#start(claim, lease);
+    this.#mayBeQueued = false; // what is queued from now on is heard of
+    try {
+      const claims = await store.claim(lease, room, randomUUID, this.#closing.signal);
+      this.#mayBeQueued ||= claims.length === room;
+      for (const claim of claims) {
+        this.#start(claim, lease);
+      }
+    } catch (error) {
+      this.#mayBeQueued = true; // nobody knows
+      throw error;
     }
   }
 

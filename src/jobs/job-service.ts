@@ -160,8 +160,14 @@ export class JobService implements AsyncDisposable {
    * `after` events
    */
   async *watch(jobId: string, after: bigint, caller: Caller, signal: AbortSignal): AsyncGenerator<JobEvent> {
-    assertHasHad(await this.get(jobId, caller, signal), after);
-    yield* this.#deps.feeds.watch(jobId, after, signal);
+    const job = await this.get(jobId, caller, signal);
+    assertHasHad(job, after);
+    yield* this.follow(job, after, signal);
+  }
+
+  /** As {@link watch}, for a job that has just been made or read for its caller. */
+  follow({ id }: JobRecord, after: bigint, signal: AbortSignal): AsyncIterable<JobEvent> {
+    return this.#deps.feeds.watch(id, after, signal);
   }
 
   /**
@@ -286,7 +292,13 @@ export class JobService implements AsyncDisposable {
     const { store, announcer } = this.#deps;
     const { request } = options;
     if (request !== undefined) {
-      const known = await store.findRepeat(caller.tenant, request, attached, signal);
+      signal.throwIfAborted();
+      const known = await store.findRepeat(
+        caller.tenant,
+        request,
+        attached,
+        attached ? uninterrupted : signal,
+      );
       if (known !== undefined) {
         return jobsOf(known);
       }
@@ -326,16 +338,26 @@ export class JobService implements AsyncDisposable {
       this.#assertBackend();
     }
     signal.throwIfAborted();
-    return await this.#deps.store.submit(
-      {
-        tenant: caller.tenant,
-        jobs,
-        maxQueued: this.#options.maxQueued,
-        ...(isBatch && { batchId: randomUUID() }),
-        ...(request && { request: { ...request, keptUntil: this.#inFuture(requestIdKeptMs) } }),
-      },
-      signal,
-    );
+    const attached = jobs.filter((job) => job.attached);
+    try {
+      return await this.#deps.store.submit(
+        {
+          tenant: caller.tenant,
+          jobs,
+          maxQueued: this.#options.maxQueued,
+          ...(isBatch && { batchId: randomUUID() }),
+          ...(request && { request: { ...request, keptUntil: this.#inFuture(requestIdKeptMs) } }),
+        },
+        attached.length > 0 ? uninterrupted : signal,
+      );
+    } catch (error) {
+      if (isServiceError(error, "STORE_UNAVAILABLE")) {
+        for (const { id } of attached) {
+          this.#calls.add(id, request !== undefined, AbortSignal.abort(error)); // it may be there, for nobody
+        }
+      }
+      throw error;
+    }
   }
 
   async #makeJobs(
@@ -435,6 +457,9 @@ export class JobService implements AsyncDisposable {
     return new Date(this.#deps.clock.now().getTime() + ms);
   }
 }
+
+/** For what counts a call as one that waits: if that was done is to be known, or nobody could take it back. */
+const uninterrupted = new AbortController().signal;
 
 /** How long a request id is taken at least. */
 const requestIdKeptMs = 24 * 3_600_000;

@@ -26,7 +26,7 @@ export function generateWithProgress({ jobs, blobs }: GenerateDependencies) {
     const options = submitOptionsOf(request, context);
     const job = await jobs.generate(fromSpecMessage(spec), options, caller, signal);
     try {
-      for await (const event of jobs.watch(job.id, 0n, caller, signal)) {
+      for await (const event of jobs.follow(job, 0n, signal)) {
         if (event.data.type === "failed") {
           throw errorOfJob(job.id, event.data.failure);
         }

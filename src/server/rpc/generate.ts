@@ -9,7 +9,6 @@ import { ServiceError } from "../../domain/errors.ts";
 import type { ImageInfo } from "../../domain/image.ts";
 import type { GenerationResult } from "../../domain/job-event.ts";
 import type { JobRecord } from "../../domain/job-record.ts";
-import type { Caller } from "../../jobs/caller.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import type { BlobStore } from "../../storage/blob-store.ts";
 import { callerOf } from "../caller-of.ts";
@@ -22,7 +21,7 @@ import { specOf } from "./required-spec.ts";
 import { waitingCallSignal, withJobId } from "./waiting-call.ts";
 
 export interface GenerateDependencies {
-  readonly jobs: Pick<JobService, "generate" | "watch" | "get">;
+  readonly jobs: Pick<JobService, "generate" | "follow" | "get">;
   readonly blobs: Pick<BlobStore, "read">;
 }
 
@@ -35,7 +34,7 @@ export function generate({ jobs, blobs }: GenerateDependencies) {
     const { preview: _, ...spec } = fromSpecMessage(specMessage); // nobody would see previews
     const job = await jobs.generate(spec, submitOptionsOf(request, context), caller, signal);
     try {
-      const result = await resultOf(job, jobs, caller, signal);
+      const result = await resultOf(job, jobs, signal);
       assertFits(result.images, job.generation.output.inlineLimitBytes);
       const images = await Promise.all(
         result.images.map(async (image) => ({
@@ -53,8 +52,7 @@ export function generate({ jobs, blobs }: GenerateDependencies) {
 /** A job that was there before may have ended already; what is known of it need not be read again. */
 async function resultOf(
   job: JobRecord,
-  jobs: Pick<JobService, "watch">,
-  caller: Caller,
+  jobs: Pick<JobService, "follow">,
   signal: AbortSignal,
 ): Promise<GenerationResult> {
   if (job.result !== undefined) {
@@ -63,7 +61,7 @@ async function resultOf(
   if (job.endTime !== undefined && job.failure !== undefined) {
     throw errorOfJob(job.id, job.failure);
   }
-  for await (const { data } of jobs.watch(job.id, job.lastSequence, caller, signal)) {
+  for await (const { data } of jobs.follow(job, job.lastSequence, signal)) {
     if (data.type === "completed") {
       return data.result;
     }

@@ -66,7 +66,7 @@ describe.each(Object.entries(methods))("%s", (name, run) => {
         heard = { spec, options, after: -1n };
         return record;
       },
-      watch: (_, after) => {
+      follow: (_, after) => {
         if (heard) heard.after = after;
         return streamOf(eventsOf([{ type: "completed", result: buildResult(0) }], after + 1n));
       },
@@ -80,7 +80,7 @@ describe.each(Object.entries(methods))("%s", (name, run) => {
   it("fails as the job did, with the ids of job and call", async () => {
     await using server = await serveJobs({
       generate: async () => record,
-      watch: () =>
+      follow: () =>
         streamOf(eventsOf([{ type: "failed", state: "failed", failure: buildFailure("NODE_FAILED") }])),
     });
     const failure = await failureOf(run(server, { spec: {} }));
@@ -99,7 +99,7 @@ describe.each(Object.entries(methods))("%s", (name, run) => {
     const failure = { ...buildFailure("INTERNAL"), message: "ENOENT /var/secret" };
     await using server = await serveJobs({
       generate: async () => record,
-      watch: () => streamOf(eventsOf([{ type: "failed", state: "failed", failure }])),
+      follow: () => streamOf(eventsOf([{ type: "failed", state: "failed", failure }])),
     });
     const seen = await failureOf(run(server, { spec: {} }));
     expect(seen).toMatchObject({ reason: "INTERNAL", metadata: { job_id: jobId, request_id: "call-1" } });
@@ -115,7 +115,7 @@ describe.each(Object.entries(methods))("%s", (name, run) => {
     const ended = Promise.withResolvers<unknown>();
     await using server = await serveJobs({
       generate: async () => record,
-      async *watch(_, __, ___, signal) {
+      async *follow(_, __, signal) {
         yield* eventsOf([{ type: "queued", jobsAhead: 0, attempt: 1 }]);
         calling.abort();
         await untilAborted(signal);
@@ -136,7 +136,7 @@ describe("Generate", () => {
     const happened: JobEventData[] = [];
     await using server = await serveJobs({
       generate: async () => record,
-      watch: () => streamOf(eventsOf(happened, 3n)),
+      follow: () => streamOf(eventsOf(happened, 3n)),
     });
     const images = addImages(server, 400, 600);
     happened.push({ type: "queued", jobsAhead: 0, attempt: 2 });
@@ -155,7 +155,7 @@ describe("Generate", () => {
     const happened: JobEventData[] = [];
     await using server = await serveJobs({
       generate: async () => record,
-      watch: () => streamOf(eventsOf(happened)),
+      follow: () => streamOf(eventsOf(happened)),
     });
     happened.push({ type: "completed", result: buildResult(0, { images: addImages(server, 400, 601) }) });
     expect(await failureOf(connect(server).generate({ spec: { prompt: "fox" } }))).toMatchObject({
@@ -184,7 +184,7 @@ describe("Generate", () => {
     const failure = buildFailure("CANCELLED_BY_REQUEST");
     await using server = await serveJobs({
       generate: async () => ({ ...record, state: "cancelling", failure }),
-      async *watch() {
+      async *follow() {
         await pause(10);
         yield* eventsOf([{ type: "completed", result: buildResult(0) }]);
       },
@@ -198,7 +198,7 @@ describe("GenerateWithProgress", () => {
     const happened: JobEventData[] = [];
     await using server = await serveJobs({
       generate: async () => record,
-      watch: () => streamOf(eventsOf(happened)),
+      follow: () => streamOf(eventsOf(happened)),
     });
     const images = addImages(server, 400, 300_000);
     happened.push({ type: "accepted", generation: record.generation });

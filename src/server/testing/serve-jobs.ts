@@ -100,6 +100,7 @@ const unexpected: Jobs = {
   get: fail,
   list: fail,
   watch: fail,
+  follow: fail,
   cancel: fail,
   delete: fail,
   getBatch: fail,

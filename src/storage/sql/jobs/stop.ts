@@ -65,7 +65,12 @@ export async function detach(
       db
         .updateTable("jobs")
         .set((eb) => ({
-          attached_count: eb.case().when("attached_count", ">", 0).then(eb("attached_count", "-", 1)).else(0).end(),
+          attached_count: eb
+            .case()
+            .when("attached_count", ">", 0)
+            .then(eb("attached_count", "-", 1))
+            .else(0)
+            .end(),
         }))
         .where("id", "=", jobId)
         .where("end_time", "is", null) // of one that has ended nobody asks: it would be a write for nothing
