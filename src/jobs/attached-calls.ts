@@ -18,7 +18,8 @@ export class AttachedCalls implements AsyncDisposable {
   readonly #reconnectGraceMs: number;
   readonly #deps: AttachedCallsDependencies;
   readonly #releasing = new Set<Promise<void>>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** For each job that waits for a repeat of a call; the last call that went counts. */
+  readonly #timers = new Map<string, NodeJS.Timeout>();
   #disposed = false;
 
   constructor(reconnectGraceMs: number, deps: AttachedCallsDependencies) {
@@ -38,7 +39,7 @@ export class AttachedCalls implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
-    for (const timer of this.#timers) {
+    for (const timer of this.#timers.values()) {
       clearTimeout(timer);
     }
     await Promise.all(this.#releasing);
@@ -52,11 +53,12 @@ export class AttachedCalls implements AsyncDisposable {
     if (!repeatable) {
       await this.#deps.stop(jobId, toJobFailure(why));
     } else if (!this.#disposed) {
+      clearTimeout(this.#timers.get(jobId));
       const timer = setTimeout(() => {
-        this.#timers.delete(timer);
+        this.#timers.delete(jobId);
         this.#track(this.#deps.stop(jobId, toJobFailure(why)));
       }, this.#reconnectGraceMs);
-      this.#timers.add(timer);
+      this.#timers.set(jobId, timer);
     }
   }
 

@@ -32,7 +32,11 @@ export class Faults {
         const call = (...args: unknown[]): unknown => Reflect.apply(member, store, args);
         return typeof name === "symbol" || name === "read"
           ? call
-          : (...args: unknown[]) => this.#call(name as StoreMethod, () => call(...args));
+          : (...args: unknown[]) =>
+              orAborted(
+                this.#call(name as StoreMethod, () => call(...args)),
+                args.at(-1),
+              );
       },
     });
   }
@@ -99,6 +103,21 @@ export class Faults {
 interface Gate {
   readonly reached: PromiseWithResolvers<void>;
   readonly released: PromiseWithResolvers<void>;
+}
+
+/** Aborting the signal ends the waiting, as it does for the real stores. */
+async function orAborted(answer: Promise<unknown>, signal: unknown): Promise<unknown> {
+  if (!(signal instanceof AbortSignal)) {
+    return await answer;
+  }
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function outOfOrder(): ServiceError {
