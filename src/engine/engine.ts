@@ -29,25 +29,36 @@ export interface Engine extends AsyncDisposable {
   nativeSize(checkpoint: string, signal: AbortSignal): Promise<PixelSize | undefined>;
 
   /**
-   * Runs `request.graph` and yields what happens, in the order in which the backend reports it; `finished` is the last
-   * event. Works by events, and by polling alone where events are missing. A slow consumer loses previews and
-   * progress, nothing else.
+   * Runs `request.graph`, or goes on with a run of it (`request.resume`), and yields what happens, in the order in which
+   * the backend reports it; `finished` is the last event. Works by events, and by polling alone where events are
+   * missing. A slow consumer loses previews and progress, nothing else.
    *
-   * Aborting `signal`, or leaving the loop early, cancels the prompt on the backend, and no other prompt. The iterator
-   * then ends only when the backend's record proves the end, or after a bound of the implementation: by `finished` if
-   * the work was done all the same, else by `CANCELLED_BY_CALLER`.
+   * The prompt belongs to whoever iterates. Leaving the loop early does what aborting `signals.cancel` does, and so does
+   * disposing of the engine, unless the prompt was left before by `signals.leave`.
    *
    * @throws ServiceError
    * - `WORKFLOW_REJECTED`: refused, or accepted only in part (what was accepted has been cancelled)
    * - `NODE_FAILED`, `OUT_OF_MEMORY`: a node failed; `details.nodes` names it
-   * - `PROMPT_LOST`: the backend is there and has forgotten the prompt (a restart); safe to run again under a new id
+   * - `PROMPT_LOST`: the backend is there and has forgotten the prompt (a restart), or never got the one to resume; safe
+   *   to run again under a new id, as the old one is cancelled should it still arrive
    * - `PROMPT_INTERRUPTED`: stopped by somebody else; safe to run again under a new id
+   * - `PROMPT_LEFT`: the prompt is no business of this run any more, by `signals.leave` or `request.maySubmit`; it is
+   *   left as it is
    * - `NO_BACKEND`: not submitted, since the backend cannot be reached; safe to run again under a new id
-   * - `BACKEND_LOST`: out of reach for too long; whether the prompt still runs is not known
+   * - `BACKEND_LOST`: out of reach for too long; whether the prompt still runs is not known. `resume` it when the
+   *   backend is back, or `abandon` it
    * - `BACKEND_STALLED`: it shows no sign of work on the prompt; cancelling has been tried
    * - `BACKEND_PROTOCOL`: its answer makes no sense
+   * - `CANCELLED_BY_CALLER`: see `signals.cancel`
    */
-  run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunEvent>;
+  run(request: RunRequest, signals: RunSignals): AsyncIterable<RunEvent>;
+
+  /**
+   * Has the backend cancel a prompt that nobody waits for any more: now, or as soon as it can be reached. Meant for one
+   * that a run has lost or left and that nobody will resume; such a prompt must not be resumed after that. Never waits
+   * and never fails; what is not done when the engine is disposed of is not done at all.
+   */
+  abandon(promptId: string): void;
 
   /**
    * Opens an output file for reading.
@@ -104,11 +115,40 @@ export interface PixelSize {
 }
 
 export interface RunRequest {
-  /** Id of the prompt: a lowercase UUID, chosen and remembered by the caller, and never used for another run. */
+  /** Id of the prompt: a lowercase UUID, chosen and remembered by the caller, and never used for another graph. */
   readonly promptId: string;
   readonly graph: WorkflowGraph;
   /** Whether previews are wanted. */
   readonly previews: boolean;
+  /**
+   * The prompt may have been submitted before, by this process or by one that is gone: it is looked for on the backend,
+   * followed if it is there, and never submitted. If it has ended, the run ends as the prompt did. If it is not there at
+   * a second look either, the run ends by `PROMPT_LOST`; between the two there is a pause, as a submission may still be
+   * on its way. Its events go to whoever submitted it, so that only `submitted`, `started` and `finished` come.
+   */
+  readonly resume: boolean;
+  /**
+   * Asked right before the prompt is sent, each time that it is: if it says no, nothing is sent, and the run ends by
+   * `PROMPT_LEFT`. For a caller that may have lost the right to use the backend meanwhile. Must not throw. Default: yes.
+   */
+  readonly maySubmit?: () => boolean;
+}
+
+/** How a run is ended from outside. Neither signal has any effect once its last event, or its failure, is on its way. */
+export interface RunSignals {
+  /**
+   * Aborting it cancels the prompt on the backend, and no other prompt. The iteration then ends only when the backend's
+   * record proves the end, or after a bound of the implementation: by `finished` if the work was done all the same, else
+   * by `CANCELLED_BY_CALLER`.
+   */
+  readonly cancel: AbortSignal;
+  /**
+   * Aborting it ends the iteration at once by `PROMPT_LEFT` and leaves the prompt on the backend as it is, for another
+   * process to follow. Only a submission that is being sent gets a second to be answered, as one that is cut off may
+   * arrive or not; if the answer is that it is queued, `submitted` is told first. Prevails over `cancel`: one that is
+   * under way is broken off, and may take effect or not.
+   */
+  readonly leave: AbortSignal;
 }
 
 /** Something that the backend reported about a prompt. */

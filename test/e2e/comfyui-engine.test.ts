@@ -1,159 +1,26 @@
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:net";
-import { buffer } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
-import { type ErrorReason, isServiceError } from "../../src/domain/errors.ts";
-import type { GraphNode, GraphValue, WorkflowGraph } from "../../src/domain/graph.ts";
-import { createComfyUiEngine } from "../../src/engine/comfyui/comfyui-engine.ts";
-import type { ComfyUiEngineOptions } from "../../src/engine/comfyui/options.ts";
-import { type DemoEngine, startDemoEngine } from "../../src/engine/demo/demo-engine.ts";
+import type { ErrorReason } from "../../src/domain/errors.ts";
+import { startDemoEngine } from "../../src/engine/demo/demo-engine.ts";
 import type { FaultOrder } from "../../src/engine/demo/faults.ts";
-import type { Engine, EngineState, OutputFile, RunEvent } from "../../src/engine/engine.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import {
+  connect,
+  fetchFile,
+  finish,
+  node,
+  type Outcome,
+  openStage,
+  pngSignature,
+  reach,
+  run,
+  textToImage,
+  untroubled,
+} from "../support/comfyui-stage.ts";
+import { queueOf } from "../support/foreign-prompt.ts";
 
 const logger = createLogger({ level: "silent" });
-
-/** Bounds that are small enough for a test, and large enough for a busy machine. */
-const smallBounds = {
-  pollIntervalMs: 50,
-  healthIntervalMs: 50,
-  lostAfterMs: 1_000,
-  cancelTimeoutMs: 1_000,
-  pendingSilenceMs: 1_000,
-  loadingSilenceMs: 10_000,
-  stepSilenceMs: 1_000,
-};
-
-/** The built-in engine, and the adapter in front of it. */
-interface Stage extends AsyncDisposable {
-  readonly demo: DemoEngine;
-  readonly engine: Engine;
-}
-
-async function openStage(
-  { stepMs = 5, ...options }: Partial<ComfyUiEngineOptions> & { stepMs?: number } = {},
-  faults: readonly FaultOrder[] = [],
-): Promise<Stage> {
-  await using stack = new AsyncDisposableStack();
-  const demo = stack.use(await startDemoEngine({ stepMs, loadMs: 0, logger }));
-  const engine = stack.use(connect(demo.url, options));
-  await reach(engine, "up");
-  for (const fault of faults) {
-    demo.faults.order(fault);
-  }
-  const owned = stack.move();
-  return { demo, engine, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-function connect(baseUrl: string, options: Partial<ComfyUiEngineOptions> = {}): Engine {
-  return createComfyUiEngine(
-    { name: "test", baseUrl, ...smallBounds, ...options },
-    { logger, random: Math.random },
-  );
-}
-
-async function reach(engine: Engine, state: EngineState): Promise<void> {
-  for await (const health of engine.watchHealth(AbortSignal.timeout(15_000))) {
-    if (health.state === state) {
-      return;
-    }
-  }
-  throw new Error(`the engine did not become ${state}: ${JSON.stringify(engine.health())}`);
-}
-
-function node(class_type: string, inputs: Record<string, GraphValue>): GraphNode {
-  return { class_type, inputs };
-}
-
-interface Wish {
-  readonly seed?: bigint;
-  readonly steps?: number;
-  readonly prefix?: string;
-}
-
-function textToImage({ seed = 1n, steps = 4, prefix = randomUUID() }: Wish = {}): WorkflowGraph {
-  return {
-    "3": node("KSampler", {
-      model: ["4", 0],
-      positive: ["6", 0],
-      negative: ["7", 0],
-      latent_image: ["5", 0],
-      seed,
-      steps,
-      cfg: 7,
-      sampler_name: "euler",
-      scheduler: "normal",
-      denoise: 1,
-    }),
-    "4": node("CheckpointLoaderSimple", { ckpt_name: "demo-sd15.safetensors" }),
-    "5": node("EmptyLatentImage", { width: 64, height: 64, batch_size: 1 }),
-    "6": node("CLIPTextEncode", { text: "a red fox", clip: ["4", 1] }),
-    "7": node("CLIPTextEncode", { text: "", clip: ["4", 1] }),
-    "8": node("VAEDecode", { samples: ["3", 0], vae: ["4", 2] }),
-    "9": node("SaveImage", { images: ["8", 0], filename_prefix: prefix }),
-  };
-}
-
-interface Outcome {
-  readonly events: readonly RunEvent[];
-  /** Why it failed; `undefined` if it did not. */
-  readonly reason: ErrorReason | undefined;
-  readonly files: readonly OutputFile[];
-}
-
-interface Run {
-  readonly graph?: WorkflowGraph;
-  readonly promptId?: string;
-  readonly previews?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onEvent?: (event: RunEvent) => void;
-}
-
-async function run(engine: Engine, given: Run = {}): Promise<Outcome> {
-  const { graph = textToImage(), promptId = randomUUID(), previews = true, onEvent } = given;
-  const signal = given.signal ?? AbortSignal.timeout(20_000);
-  const events: RunEvent[] = [];
-  let reason: ErrorReason | undefined;
-  try {
-    for await (const event of engine.run({ promptId, graph, previews }, signal)) {
-      events.push(event);
-      onEvent?.(event);
-    }
-  } catch (error) {
-    if (!isServiceError(error)) {
-      throw error;
-    }
-    reason = error.reason;
-  }
-  const last = events.at(-1);
-  const outputs = last?.type === "finished" ? last.outputs : [];
-  return { events, reason, files: outputs.flatMap((output) => (output.kind === "file" ? output.file : [])) };
-}
-
-/** Runs a prompt that is to end well. */
-async function finish(engine: Engine, given: Run = {}): Promise<Outcome> {
-  const outcome = await run(engine, given);
-  expect(outcome.reason).toBeUndefined();
-  expect(outcome.files).toHaveLength(1);
-  return outcome;
-}
-
-async function fetchFile(engine: Engine, file: OutputFile | undefined): Promise<Buffer> {
-  if (file === undefined) {
-    throw new Error("there is no file to fetch");
-  }
-  return await buffer((await engine.openOutput(file, AbortSignal.timeout(10_000))).body);
-}
-
-/** What the built-in engine has in its queue, by its own account. */
-async function queueOf({ url }: DemoEngine): Promise<{ queue_running: unknown[]; queue_pending: unknown[] }> {
-  return (await fetch(`${url}/queue`)).json() as Promise<{
-    queue_running: unknown[];
-    queue_pending: unknown[];
-  }>;
-}
-
-const pngSignature = Buffer.of(0x89, 0x50, 0x4e, 0x47);
 
 describe("the ComfyUI adapter", () => {
   it("makes a picture: every phase, node and step in order, with previews, and the file itself", async () => {
@@ -216,8 +83,8 @@ describe("the ComfyUI adapter", () => {
     const graph = textToImage();
     const broken = { ...graph, "3": node("KSampler", { ...graph["3"]?.inputs, sampler_name: "no such" }) };
     const failing = stage.engine.run(
-      { promptId: randomUUID(), graph: broken, previews: false },
-      AbortSignal.timeout(5_000),
+      { promptId: randomUUID(), graph: broken, previews: false, resume: false },
+      untroubled(),
     );
     await expect(Array.fromAsync(failing)).rejects.toMatchObject({
       reason: "WORKFLOW_REJECTED",
@@ -246,12 +113,12 @@ describe("the ComfyUI adapter, cancelled", () => {
     const other = finish(stage.engine);
     const { reason } = await run(stage.engine, {
       graph: textToImage({ steps: 10_000 }),
-      signal: stop.signal,
+      cancel: stop.signal,
       onEvent: ({ type }) => type === "progress" && stop.abort(),
     });
     expect(reason).toBe("CANCELLED_BY_CALLER");
     await other;
-    expect(await queueOf(stage.demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(stage.demo.url)).toEqual({ running: [], pending: [] });
   });
 
   it("takes a waiting prompt out of the queue while another runs", async () => {
@@ -261,11 +128,11 @@ describe("the ComfyUI adapter, cancelled", () => {
     const second = Promise.withResolvers<Outcome>();
     const first = await run(stage.engine, {
       graph: textToImage({ steps: 10_000 }),
-      signal: stopFirst.signal,
+      cancel: stopFirst.signal,
       onEvent: ({ type }) => {
         if (type === "started") {
           const onEvent = () => stopSecond.abort();
-          run(stage.engine, { signal: stopSecond.signal, onEvent }).then((outcome) => {
+          run(stage.engine, { cancel: stopSecond.signal, onEvent }).then((outcome) => {
             second.resolve(outcome);
             stopFirst.abort();
           }, second.reject);
@@ -279,13 +146,14 @@ describe("the ComfyUI adapter, cancelled", () => {
 
   it("cancels when the caller leaves the loop early", async () => {
     await using stage = await openStage({ stepMs: 20 });
-    const request = { promptId: randomUUID(), graph: textToImage({ steps: 10_000 }), previews: false };
-    for await (const event of stage.engine.run(request, AbortSignal.timeout(10_000))) {
+    const graph = textToImage({ steps: 10_000 });
+    const request = { promptId: randomUUID(), graph, previews: false, resume: false };
+    for await (const event of stage.engine.run(request, untroubled())) {
       if (event.type === "progress") {
         break;
       }
     }
-    expect(await queueOf(stage.demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(stage.demo.url)).toEqual({ running: [], pending: [] });
   });
 
   it("cancels what runs when the engine is disposed of", async () => {
@@ -296,7 +164,7 @@ describe("the ComfyUI adapter, cancelled", () => {
       onEvent: ({ type }) => type === "started" && void engine[Symbol.asyncDispose](),
     });
     expect(reason).toBe("CANCELLED_BY_CALLER");
-    expect(await queueOf(demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(demo.url)).toEqual({ running: [], pending: [] });
   });
 });
 
@@ -331,15 +199,15 @@ describe("the ComfyUI adapter, when the backend fails a prompt", () => {
   it("leaves nothing behind of a prompt that was accepted only in part", async () => {
     await using stage = await openStage({}, [{ type: "partial_validity" }]);
     await run(stage.engine, { graph: textToImage({ steps: 10_000 }) });
-    expect(await queueOf(stage.demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(stage.demo.url)).toEqual({ running: [], pending: [] });
   });
 
   it("names the node that failed, without the host's paths", async () => {
     const message = "no such file: /srv/models/a.safetensors";
     await using stage = await openStage({}, [{ type: "fail_node", message }]);
     const failing = stage.engine.run(
-      { promptId: randomUUID(), graph: textToImage(), previews: false },
-      AbortSignal.timeout(5_000),
+      { promptId: randomUUID(), graph: textToImage(), previews: false, resume: false },
+      untroubled(),
     );
     await expect(Array.fromAsync(failing)).rejects.toMatchObject({
       details: {
@@ -412,11 +280,11 @@ describe("the ComfyUI adapter, when the backend misbehaves", () => {
     const stop = new AbortController();
     const { reason } = await run(stage.engine, {
       graph: textToImage({ steps: 10_000 }),
-      signal: stop.signal,
+      cancel: stop.signal,
       onEvent: ({ type }) => type === "started" && stop.abort(),
     });
     expect(reason).toBe("CANCELLED_BY_CALLER");
-    expect(await queueOf(stage.demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(stage.demo.url)).toEqual({ running: [], pending: [] });
   });
 
   it("is down after a stall, and up again once the worker has moved on", async () => {
@@ -428,18 +296,21 @@ describe("the ComfyUI adapter, when the backend misbehaves", () => {
     await reach(stage.engine, "up");
   });
 
-  it("cancels, once the backend is back, what it had to leave behind there", async () => {
+  it("cancels, once the backend is back, what was abandoned there meanwhile", async () => {
     await using stage = await openStage({ stepMs: 20 }, [
       { type: "drop_socket", ...atSampler },
       { type: "refuse", ...atSampler, forMs: 2_000 },
     ]);
-    expect((await run(stage.engine, { graph: textToImage({ steps: 10_000 }) })).reason).toBe("BACKEND_LOST");
+    const promptId = randomUUID();
+    const graph = textToImage({ steps: 10_000 });
+    expect((await run(stage.engine, { promptId, graph })).reason).toBe("BACKEND_LOST");
+    stage.engine.abandon(promptId);
     for await (const { queueDepth, state } of stage.engine.watchHealth(AbortSignal.timeout(10_000))) {
       if (state === "up" && queueDepth === 0) {
         break;
       }
     }
-    expect(await queueOf(stage.demo)).toEqual({ queue_running: [], queue_pending: [] });
+    expect(await queueOf(stage.demo.url)).toEqual({ running: [], pending: [] });
   });
 });
 

@@ -15,7 +15,7 @@ describe("ComfyUI engine", () => {
       .mockRejectedValueOnce(new TypeError("unexpected")) // vitest reports it if nobody handles it
       .mockImplementationOnce(async () => {
         sweptTwice.resolve();
-        return { state: "absent" };
+        return { state: "ended" };
       });
     await using server = await startHttpServer((request, response) => {
       const body =
@@ -28,8 +28,9 @@ describe("ComfyUI engine", () => {
       { name: "test", baseUrl: server.url, healthIntervalMs: 10 },
       { logger: createLogger({ level: "silent" }), random: Math.random },
     );
-    const signal = AbortSignal.timeout(10_000);
-    for await (const { type } of engine.run({ promptId: "a", graph: {}, previews: false }, signal)) {
+    const request = { promptId: "a", graph: {}, previews: false, resume: false };
+    const signals = { cancel: AbortSignal.timeout(10_000), leave: new AbortController().signal };
+    for await (const { type } of engine.run(request, signals)) {
       expect(type).toBe("submitted");
       break; // cancels
     }

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "../../telemetry/logger.ts";
 import type {
   Catalog,
@@ -9,8 +8,10 @@ import type {
   PixelSize,
   RunEvent,
   RunRequest,
+  RunSignals,
 } from "../engine.ts";
-import { type CancelRoutes, cancelPrompt } from "./cancel.ts";
+import { AbandonedPrompts } from "./abandoned-prompts.ts";
+import type { CancelRoutes } from "./cancel.ts";
 import { CatalogReader } from "./catalog.ts";
 import { type ComfyUiClient, createComfyUiClient, NoAnswerError, type SystemInfo } from "./client.ts";
 import { noBackend } from "./failures.ts";
@@ -31,8 +32,9 @@ export interface ComfyUiEngineDependencies {
 
 /**
  * Makes an engine of one ComfyUI server. Returns at once and connects in the background: the server may be down, and
- * come later. Disposing of it cancels the prompts that are under way, as aborting their signals would, waits for proof
- * for at most five seconds (or `cancelTimeoutMs`, if that is shorter), and closes every connection.
+ * come later. Disposing of it cancels the prompts that are under way, as their `cancel` signals would, and goes on with
+ * what was abandoned; it waits for proof for at most five seconds (or `cancelTimeoutMs`, if that is shorter), and closes
+ * every connection.
  *
  * @throws TypeError if `options.baseUrl` is not an `http:` or `https:` address
  */
@@ -44,8 +46,6 @@ export function createComfyUiEngine(options: ComfyUiEngineOptions, deps: ComfyUi
 const disposeTimeoutMs = 5_000;
 /** Longest time to cancel one prompt that was left behind, before the next check of the backend tries again. */
 const sweepTimeoutMs = 2_000;
-/** So many prompts that may be left behind on the server are remembered, to be cancelled when it is back. */
-const maxAbandoned = 1_000;
 
 class ComfyUiEngine implements Engine {
   readonly name: string;
@@ -59,8 +59,7 @@ class ComfyUiEngine implements Engine {
   readonly #health: HealthMonitor;
   readonly #sweeper: RecordSweeper;
   readonly #running = new Set<PromptRun>();
-  readonly #abandoned = new Set<string>();
-  #sweeping: Promise<void> | undefined;
+  readonly #abandoned: AbandonedPrompts;
   readonly #runDependencies: PromptRunDependencies;
   #closing = false;
   /** Aborted last: nothing is waited for any more. */
@@ -74,6 +73,15 @@ class ComfyUiEngine implements Engine {
     this.#finder = new PromptFinder(this.#client);
     this.#sweeper = new RecordSweeper({ client: this.#client, logger: this.#logger, delayMs: 1_000 });
     const lifetime = this.#lifetime.signal;
+    this.#abandoned = new AbandonedPrompts({
+      client: this.#client,
+      finder: this.#finder,
+      cancelRoutes: this.#cancelRoutes,
+      logger: this.#logger,
+      lifetime,
+      timeoutMs: sweepTimeoutMs,
+      nowMs: () => performance.now(),
+    });
     this.#catalog = new CatalogReader({
       client: this.#client,
       logger: this.#logger,
@@ -93,7 +101,7 @@ class ComfyUiEngine implements Engine {
       socket: this.#socket,
       onReachable: () => {
         this.#socket.retry();
-        this.#sweepAbandoned();
+        this.#abandoned.sweep();
       },
       onServerKnown: (info) => this.#onServerKnown(info),
     });
@@ -109,7 +117,7 @@ class ComfyUiEngine implements Engine {
       onSign: () => this.#health.onSign(),
       onReachChange: () => this.#health.check(),
       onStalled: () => this.#health.onStalled(),
-      onAbandoned: (promptId) => this.#abandon(promptId),
+      onAbandoned: (promptId) => this.#abandoned.add(promptId),
     };
     this.#health.check();
   }
@@ -130,12 +138,18 @@ class ComfyUiEngine implements Engine {
     return this.#catalog.nativeSize(checkpoint, signal);
   }
 
-  run(request: RunRequest, signal: AbortSignal): AsyncIterable<RunEvent> {
+  run(request: RunRequest, signals: RunSignals): AsyncIterable<RunEvent> {
     const run = new PromptRun(request, this.#runDependencies);
     if (this.#closing) {
-      run.stop();
+      // One that this engine has never had is not its to cancel.
+      request.resume ? run.leave() : run.stop();
     }
-    return run.events(signal);
+    return run.events(signals);
+  }
+
+  abandon(promptId: string): void {
+    this.#abandoned.add(promptId);
+    this.#abandoned.sweep();
   }
 
   openOutput(file: OutputFile, signal: AbortSignal): Promise<OutputStream> {
@@ -166,10 +180,10 @@ class ComfyUiEngine implements Engine {
       this.#lifetime.abort();
       void this.#client[Symbol.asyncDispose](); // what is still asked fails now
     }, disposeTimeoutMs);
-    await Promise.all([...this.#running].map(stopAndWait));
+    await Promise.all([...[...this.#running].map(stopAndWait), this.#abandoned.settled]);
     clearTimeout(giveUp);
     this.#lifetime.abort();
-    await this.#sweeping;
+    await this.#abandoned.settled;
     await this.#sweeper[Symbol.asyncDispose]();
     await this.#health[Symbol.asyncDispose]();
     await this.#socket[Symbol.asyncDispose]();
@@ -181,49 +195,6 @@ class ComfyUiEngine implements Engine {
     this.#cancelRoutes.hasJobsRoute = undefined;
     this.#cancelRoutes.interruptReadsId = isAtLeast(version, "0.3.57");
     this.#catalog.reset();
-  }
-
-  #abandon(promptId: string): void {
-    if (this.#abandoned.size < maxAbandoned) {
-      this.#abandoned.add(promptId);
-    }
-  }
-
-  /** Once the server is back, nobody wants what was left behind there: it would cost GPU time for nothing. */
-  #sweepAbandoned(): void {
-    if (this.#abandoned.size > 0) {
-      this.#sweeping ??= this.#cancelAbandoned()
-        .catch((error: unknown) => {
-          this.#logger.error({ err: error }, "sweeping prompts that were left behind failed");
-        })
-        .finally(() => {
-          this.#sweeping = undefined;
-        });
-    }
-  }
-
-  async #cancelAbandoned(): Promise<void> {
-    const lifetime = this.#lifetime.signal;
-    for (const promptId of [...this.#abandoned]) {
-      const outcome = await cancelPrompt(
-        promptId,
-        {
-          client: this.#client,
-          finder: this.#finder,
-          routes: this.#cancelRoutes,
-          logger: this.#logger,
-          timeoutMs: sweepTimeoutMs,
-          absencesNeeded: 1,
-          hasEnded: () => lifetime.aborted,
-          wait: (timeoutMs) => pause(timeoutMs),
-        },
-        lifetime,
-      );
-      if (outcome.state === "unproven") {
-        return; // the next check of the backend tries again
-      }
-      this.#abandoned.delete(promptId);
-    }
   }
 }
 

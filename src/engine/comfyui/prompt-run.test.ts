@@ -1,144 +1,18 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
-import type { ErrorReason, ServiceError } from "../../domain/errors.ts";
-import { createLogger } from "../../telemetry/logger.ts";
-import type { Output, RunEvent } from "../engine.ts";
 import { NoAnswerError } from "./client.ts";
-import { PromptFinder } from "./look-up.ts";
-import type { PromptMessage } from "./messages.ts";
-import { type ComfyUiEngineOptions, resolveOptions } from "./options.ts";
-import { PromptRun } from "./prompt-run.ts";
-import type { PromptListener, Registration } from "./socket.ts";
-import { ScriptedClient } from "./testing/scripted-client.ts";
-
-const promptId = "85fcbf19-df22-4369-b2ed-f62ef5031d0d";
-const graph = { "9": { class_type: "SaveImage", inputs: { seed: 2n ** 64n - 1n } } };
-const image: Output = {
-  kind: "file",
-  nodeId: "9",
-  key: "images",
-  file: { filename: "a.png", subfolder: "", type: "output" },
-};
-const success = { end: { type: "success" }, cachedNodeIds: ["4"], outputs: [image] } as const;
-
-/** A socket that says what the test lets it say. */
-class ScriptedSocket {
-  listener: PromptListener | undefined;
-  live = true;
-  /** Of any kind, also about other prompts. */
-  frameCount = 1;
-  replaced = 0;
-  registrations = 0;
-
-  async settled(): Promise<void> {}
-
-  register(_promptId: string, listener: PromptListener): Registration {
-    this.listener = listener;
-    const socket = this;
-    socket.registrations++;
-    return {
-      clientId: `client-${socket.registrations}`,
-      get live() {
-        return socket.live;
-      },
-      get frameCount() {
-        return socket.frameCount;
-      },
-      replaceSession: () => {
-        socket.replaced++;
-      },
-      [Symbol.dispose]: () => {
-        socket.listener = undefined;
-      },
-    };
-  }
-
-  say(...messages: readonly PromptMessage[]): void {
-    for (const message of messages) {
-      this.frameCount++;
-      this.listener?.onMessage(message);
-    }
-  }
-
-  /** The server has no socket for us at all. */
-  drop(): void {
-    this.live = false;
-    this.listener?.onDeaf();
-  }
-}
-
-function setUp(options: Partial<ComfyUiEngineOptions> = {}) {
-  const client = new ScriptedClient();
-  const socket = new ScriptedSocket();
-  const stop = new AbortController();
-  const told: { abandoned: string[]; stalled: number } = { abandoned: [], stalled: 0 };
-  const run = new PromptRun(
-    { promptId, graph, previews: true },
-    {
-      client,
-      finder: new PromptFinder(client),
-      cancelRoutes: { hasJobsRoute: undefined, interruptReadsId: true },
-      socket,
-      settings: resolveOptions({ name: "test", baseUrl: "http://unused", pollIntervalMs: 5, ...options }),
-      logger: createLogger({ level: "silent" }),
-      lifetime: AbortSignal.timeout(20_000),
-      running: new Set(),
-      onSign: () => {},
-      onReachChange: () => {},
-      onStalled: () => {
-        told.stalled++;
-      },
-      onAbandoned: (id) => told.abandoned.push(id),
-    },
-  );
-  return { client, socket, stop, told, run: { events: () => run.events(stop.signal) } };
-}
-
-interface Outcome {
-  readonly events: readonly RunEvent[];
-  readonly reason: ErrorReason | undefined;
-  readonly error: ServiceError | undefined;
-}
-
-/** Runs to the end; `onEvent` sees each event as it comes. */
-async function follow(
-  run: { events(): AsyncIterable<RunEvent> },
-  onEvent: (event: RunEvent) => void = () => {},
-): Promise<Outcome> {
-  const events: RunEvent[] = [];
-  try {
-    for await (const event of run.events()) {
-      events.push(event);
-      onEvent(event);
-    }
-    return { events, reason: undefined, error: undefined };
-  } catch (error) {
-    return { events, reason: (error as ServiceError).reason, error: error as ServiceError };
-  }
-}
-
-function types({ events }: Outcome): readonly string[] {
-  return events.map(({ type }) => type);
-}
-
-/** A request that ends only with its signal. */
-async function unanswered(_promptId?: string, signal?: AbortSignal): Promise<never> {
-  if (signal?.aborted === false) {
-    await once(signal, "abort");
-  }
-  throw signal?.reason;
-}
-
-const story: readonly PromptMessage[] = [
-  { type: "execution_start", promptId },
-  { type: "execution_cached", promptId, nodeIds: ["4"] },
-  { type: "progress_state", promptId, finishedNodeIds: [], steps: [] },
-  { type: "executing", promptId, nodeId: "9", innerNodeId: "9" },
-  { type: "executed", promptId, outputs: [image] },
-  { type: "progress_state", promptId, finishedNodeIds: ["9"], steps: [] },
-  { type: "execution_success", promptId },
-];
-const storyTypes = ["submitted", "started", "nodeStarted", "output", "nodeFinished", "finished"];
+import {
+  follow,
+  graph,
+  image,
+  promptId,
+  setUp,
+  story,
+  storyTypes,
+  success,
+  types,
+  unanswered,
+} from "./testing/prompt-run-stage.ts";
 
 describe("PromptRun by events", () => {
   it("submits, follows the events and reads the record once, asking for nothing else", async () => {
@@ -522,6 +396,15 @@ describe("PromptRun watching over silence", () => {
       client.reachable = false;
     });
     expect(outcome.reason).toBe("BACKEND_LOST");
+    expect(told.abandoned).toEqual([]); // whether it is resumed or abandoned is for the caller to say
+  });
+
+  it("leaves nothing to be resumed at a server that turns out to be another one", async () => {
+    const { client, told, run } = setUp({ lostAfterMs: 30 });
+    const outcome = await follow(run, () => {
+      client.job = () => Promise.reject(new NoAnswerError("forbidden", { sent: true, status: 403 }));
+    });
+    expect(outcome.reason).toBe("BACKEND_PROTOCOL");
     expect(told.abandoned).toEqual([promptId]);
   });
 

@@ -1,14 +1,27 @@
-import { isServiceError, ServiceError } from "../../domain/errors.ts";
+import { isServiceError, type ServiceError } from "../../domain/errors.ts";
 import type { Logger } from "../../telemetry/logger.ts";
-import type { Output, RunEvent, RunRequest } from "../engine.ts";
+import type { Output, RunEvent, RunRequest, RunSignals } from "../engine.ts";
 import { type CancelOutcome, type CancelRoutes, cancelPrompt } from "./cancel.ts";
-import { type ComfyUiClient, NoAnswerError, type Submission } from "./client.ts";
+import type { ComfyUiClient, Submission } from "./client.ts";
 import { executionError } from "./failures.ts";
-import type { PromptFinder, Whereabouts } from "./look-up.ts";
+import { PromptHarvest } from "./harvest.ts";
+import { PromptInquiry } from "./inquiry.ts";
+import type { PromptFinder } from "./look-up.ts";
 import type { Settings } from "./options.ts";
 import { PromptState } from "./prompt-state.ts";
 import type { PromptEnd, PromptRecord } from "./record.ts";
+import { RunControl } from "./run-control.ts";
 import { RunEventQueue } from "./run-event-queue.ts";
+import {
+  cancelled,
+  idsNotKept,
+  notQueued,
+  promptForgotten,
+  promptInterrupted,
+  promptLeft,
+  promptNotFound,
+  stalled,
+} from "./run-failures.ts";
 import type { ComfyUiSocket, Registration } from "./socket.ts";
 import { type SubmitOutcome, submitPrompt } from "./submit.ts";
 import { Wakeup } from "./wakeup.ts";
@@ -31,7 +44,7 @@ export interface PromptRunDependencies {
   readonly onReachChange: () => void;
   /** Told when the backend shows no sign of work on the prompt. */
   readonly onStalled: () => void;
-  /** Told about a prompt that may still be on the backend though nobody waits for it. */
+  /** Told about a prompt that may still be on the backend though nobody waits for it, nor will resume it. */
   readonly onAbandoned: (promptId: string) => void;
 }
 
@@ -39,18 +52,14 @@ export interface PromptRunDependencies {
 const quickPollMs = 250;
 /** So many prompts are looked up at the full rate; if there are more, each is looked up less often. */
 const fullRateCount = 16;
-/** How long a submission may still take after the prompt was stopped. */
+/** How long a submission may still take after the prompt was stopped or left. */
 const submitPatienceMs = 1_000;
 /** Longest time to cancel a prompt that is stuck anyway; one that does not stop is left to be swept later. */
 const stalledCancelTimeoutMs = 5_000;
-/** Longest wait, after a prompt's end, for its last event, which says that its record is there. */
-const closeTimeoutMs = 1_000;
-/** Longest time to read the record of a prompt that was stopped before: it only tells whether the work was done. */
-const stoppedRecordTimeoutMs = 1_000;
 
 /**
- * The life of one prompt, from before it is submitted to its proven end. Events move it on as they come; look-ups find
- * what events do not tell, so that each step also happens without any event.
+ * The life of one prompt, from before it is submitted, or taken over from another process, to its proven end. Events
+ * move it on as they come; look-ups find what events do not tell, so that each step also happens without any event.
  */
 export class PromptRun {
   readonly #request: RunRequest;
@@ -59,28 +68,44 @@ export class PromptRun {
   readonly #state = new PromptState((event) => this.#events.push(event));
   readonly #wakeup = new Wakeup();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #control: RunControl;
+  readonly #inquiry: PromptInquiry;
+  readonly #harvest: PromptHarvest;
   readonly #watchdog: Watchdog;
+  /** Missing for a prompt that is resumed: its events go to whoever submitted it. */
   #registration: Registration | undefined;
-  /** Nobody wants the prompt any more. */
-  #stopped = false;
-  /** Aborted when the prompt is stopped, while something is asked for it. */
-  #asking: AbortController | undefined;
-  /** Aborted a while after the prompt is stopped, while it is being submitted. */
-  #submitting: AbortController | undefined;
-  #impatience: NodeJS.Timeout | undefined;
   /** Frames that had come over the socket when the prompt last gave a sign of life. */
   #framesAtSign = 0;
-  #unreachableSinceMs: number | undefined;
-  #absences = 0;
-  /** The last submission had no answer that tells whether the prompt was queued. */
-  #arrivalUnknown = false;
+  /** There was no answer that tells whether the prompt was queued. */
+  #arrivalUnknown: boolean;
   /** The backend was found to be further on than events have told, or to have sent nothing at all. */
   #suspicious = false;
 
   constructor(request: RunRequest, deps: PromptRunDependencies) {
     this.#request = request;
     this.#deps = deps;
+    this.#arrivalUnknown = request.resume;
+    this.#control = new RunControl(deps.lifetime, () => this.#wakeup.ring());
     this.#watchdog = new Watchdog(deps.settings, now);
+    this.#inquiry = new PromptInquiry(request.promptId, {
+      client: deps.client,
+      finder: deps.finder,
+      control: this.#control,
+      lostAfterMs: deps.settings.lostAfterMs,
+      lastSignMs: () => this.#watchdog.lastSignMs,
+      onReachChange: deps.onReachChange,
+      nowMs: now,
+    });
+    this.#harvest = new PromptHarvest(request.promptId, {
+      client: deps.client,
+      settings: deps.settings,
+      logger: deps.logger,
+      control: this.#control,
+      state: this.#state,
+      wakeup: this.#wakeup,
+      isLive: () => this.#registration?.live === true,
+      nowMs: now,
+    });
   }
 
   /** Resolves when a run that has begun has ended. */
@@ -88,39 +113,30 @@ export class PromptRun {
     return this.#ended.promise;
   }
 
-  /** Cancels the prompt. The run ends when that is proved, or cannot be. */
+  /** Cancels the prompt, unless it was left before. The run ends when that is proved, or cannot be. */
   stop(): void {
-    if (this.#stopped) {
-      return;
-    }
-    this.#stopped = true;
-    this.#asking?.abort();
-    this.#wakeup.ring();
-    if (this.#submitting !== undefined) {
-      this.#impatience = setTimeout(() => this.#submitting?.abort(), submitPatienceMs);
-    }
+    this.#control.stop();
+  }
+
+  /** Ends the run at once and leaves the prompt as it is. */
+  leave(): void {
+    this.#control.leave();
   }
 
   /**
-   * Runs the prompt, once, from when the first event is asked for. Aborting `signal` stops it, and so does leaving the
-   * loop early.
+   * Runs the prompt, once, from when the first event is asked for. The signals do what they say, and leaving the loop
+   * early stops the prompt.
    */
-  async *events(signal: AbortSignal): AsyncGenerator<RunEvent, void, void> {
-    const stop = () => this.stop();
-    if (signal.aborted) {
-      stop();
-    }
-    signal.addEventListener("abort", stop, { once: true });
-    const { running } = this.#deps;
+  async *events(signals: RunSignals): AsyncGenerator<RunEvent, void, void> {
+    using _following = this.#control.follow(signals);
     const ended = this.#toEnd();
     try {
       for (let event = await this.#events.next(); event !== undefined; event = await this.#events.next()) {
         yield event;
       }
     } finally {
-      signal.removeEventListener("abort", stop);
-      if (running.has(this)) {
-        stop();
+      if (this.#deps.running.has(this)) {
+        this.stop();
       }
       await ended;
     }
@@ -128,42 +144,72 @@ export class PromptRun {
 
   /** Never fails itself: a failure is the end of the events. */
   async #toEnd(): Promise<void> {
-    const { running, lifetime } = this.#deps;
+    const { running } = this.#deps;
     running.add(this);
     try {
-      this.#events.push({ type: "finished", outputs: await this.#run() });
+      const outputs = this.#request.resume ? await this.#resume() : await this.#start();
+      this.#control.giveUp.throwIfAborted();
+      this.#events.push({ type: "finished", outputs });
       this.#events.close();
     } catch (error) {
-      this.#events.fail(lifetime.aborted ? cancelled() : error);
+      this.#events.fail(this.#endedBy(error));
     } finally {
-      clearTimeout(this.#impatience);
       running.delete(this);
       this.#registration?.[Symbol.dispose]();
       this.#ended.resolve();
     }
   }
 
-  async #run(): Promise<readonly Output[]> {
-    if (!this.#stopped) {
-      await this.#deps.socket.settled();
+  /** What the caller is told instead of `error`. What comes of breaking off is of no interest. */
+  #endedBy(error: unknown): unknown {
+    const { lifetime, onAbandoned } = this.#deps;
+    if (this.#control.left) {
+      return promptLeft();
     }
-    if (this.#stopped) {
+    if (lifetime.aborted) {
+      return cancelled();
+    }
+    const maybeQueued = this.#arrivalUnknown || this.#state.phase !== "submitting";
+    if (isServiceError(error, "BACKEND_PROTOCOL") && maybeQueued) {
+      onAbandoned(this.#request.promptId);
+    }
+    return error;
+  }
+
+  async #start(): Promise<readonly Output[]> {
+    if (this.#control.wanted) {
+      await this.#deps.socket.settled(this.#control.untilStop());
+    }
+    if (!this.#control.wanted) {
       throw cancelled();
     }
     // A second time only if the first left no trace on the backend, and then under the same id.
-    const queued = (await this.#submit()) || this.#stopped || (await this.#submit());
+    const queued = (await this.#submit()) || this.#control.stopped || (await this.#submit());
     if (!queued) {
       this.#deps.onAbandoned(this.#request.promptId);
-      throw new ServiceError("NO_BACKEND", "the backend does not queue the workflow; try again later", {
-        retryAfterMs: 2_000,
-      });
+      throw notQueued();
+    }
+    return await this.#watch();
+  }
+
+  /** Follows a prompt that somebody else has submitted, if anybody has. */
+  async #resume(): Promise<readonly Output[]> {
+    if (await this.#isThere()) {
+      this.#wakeup.ring(); // where it is was not looked at, and it may have ended long ago: no pause before the next look
+    } else if (!this.#control.stopped) {
+      this.#deps.onAbandoned(this.#request.promptId); // it may be late
+      throw promptNotFound();
     }
     return await this.#watch();
   }
 
   /** Submits the prompt. Returns whether the backend has it, as far as can be found out. */
   async #submit(): Promise<boolean> {
-    const { promptId, graph, previews } = this.#request;
+    const { promptId, graph, previews, maySubmit } = this.#request;
+    if (this.#control.wanted && maySubmit?.() === false) {
+      throw promptLeft();
+    }
+    this.#control.giveUp.throwIfAborted();
     const { clientId } = this.#register();
     const outcome = await this.#post({ promptId, clientId, graph, previews });
     this.#arrivalUnknown = outcome.type === "unknown";
@@ -175,11 +221,11 @@ export class PromptRun {
         await this.#cancel();
         throw outcome.error;
       case "renamed":
+        if (this.#control.left) {
+          this.#deps.onAbandoned(outcome.promptId); // nobody could follow it: its id is known to us only
+        }
         await this.#cancel({ promptId: outcome.promptId });
-        throw new ServiceError(
-          "BACKEND_PROTOCOL",
-          "the backend does not keep the ids of prompts; it needs ComfyUI 0.3.45 or later",
-        );
+        throw idsNotKept();
       case "unknown":
         this.#deps.logger.warn(
           { promptId, status: outcome.status },
@@ -189,22 +235,19 @@ export class PromptRun {
     }
   }
 
-  /** A prompt that is stopped meanwhile may have arrived, but is not waited for much longer. */
+  /** A prompt that is stopped or left meanwhile may have arrived, but is not waited for much longer. */
   async #post(submission: Submission): Promise<SubmitOutcome> {
-    const submitting = new AbortController();
-    this.#submitting = submitting;
+    using patience = this.#control.patient(submitPatienceMs);
     try {
-      return await submitPrompt(this.#deps.client, submission, submitting.signal);
+      return await submitPrompt(this.#deps.client, submission, patience.signal);
     } catch (error) {
-      if (submitting.signal.aborted) {
+      if (patience.signal.aborted) {
         return { type: "unknown", status: undefined };
       }
       if (isServiceError(error, "NO_BACKEND")) {
         this.#deps.onReachChange();
       }
       throw error;
-    } finally {
-      this.#submitting = undefined;
     }
   }
 
@@ -236,33 +279,40 @@ export class PromptRun {
     this.#deps.onSign();
   }
 
-  /** Whether the prompt has reached the backend, after an answer that does not tell. */
+  /** Whether the prompt has reached the backend, where no answer tells. Not looked for any longer once it is stopped. */
   async #isThere(): Promise<boolean> {
-    while (!this.#stopped) {
+    while (!this.#control.stopped) {
       if (this.#state.phase !== "submitting") {
         return true;
       }
-      const found = await this.#lookUp();
+      const found = await this.#inquiry.lookUp();
       if (found !== undefined && found.state !== "absent") {
         this.#state.markQueued();
         return true;
       }
-      if (this.#absences >= 2) {
-        this.#absences = 0;
+      if (this.#inquiry.absences >= 2) {
+        this.#inquiry.forgetAbsences();
         return false;
       }
-      await this.#wakeup.wait(this.#pauseMs());
+      await this.#wakeup.wait(this.#arrivalPauseMs());
     }
     return false;
+  }
+
+  /** Whoever submitted a prompt to resume may be at it still, for as long as it submits what it has left. */
+  #arrivalPauseMs(): number {
+    const mayBeOnItsWay = this.#request.resume && this.#inquiry.absences > 0;
+    return mayBeOnItsWay ? this.#deps.settings.pollIntervalMs : this.#pauseMs();
   }
 
   /** Follows the prompt until it is over. */
   async #watch(): Promise<readonly Output[]> {
     for (;;) {
+      this.#control.giveUp.throwIfAborted();
       if (this.#state.end !== undefined) {
         return await this.#conclude(this.#state.end);
       }
-      if (this.#stopped) {
+      if (this.#control.stopped) {
         return await this.#outputsOrElse(cancelled(), await this.#cancel());
       }
       if (this.#remainingMs() <= 0) {
@@ -273,7 +323,7 @@ export class PromptRun {
         );
       }
       await this.#wakeup.wait(this.#pauseMs());
-      if (this.#state.end === undefined && !this.#stopped) {
+      if (this.#state.end === undefined && this.#control.wanted) {
         const record = await this.#poll();
         if (record !== undefined) {
           return await this.#conclude(record.end, record);
@@ -285,7 +335,7 @@ export class PromptRun {
   #pauseMs(): number {
     const { settings, running } = this.#deps;
     const heard = this.#registration?.live === true && this.#registration.frameCount > 0;
-    const sure = this.#absences === 0 && !this.#suspicious && this.#unreachableSinceMs === undefined;
+    const sure = this.#inquiry.absences === 0 && !this.#suspicious && this.#inquiry.reachable;
     const pauseMs = heard && sure ? settings.pollIntervalMs : Math.min(quickPollMs, settings.pollIntervalMs);
     const share = Math.ceil(running.size / fullRateCount);
     return Math.max(1, Math.min(pauseMs * share, this.#remainingMs()));
@@ -304,14 +354,14 @@ export class PromptRun {
 
   /** Looks the prompt up and takes over what that tells. Returns its record if it has ended. */
   async #poll(): Promise<PromptRecord | undefined> {
-    const found = await this.#lookUp();
+    const found = await this.#inquiry.lookUp();
     if (found === undefined || this.#state.end !== undefined) {
       return undefined;
     }
     switch (found.state) {
       case "absent":
-        if (this.#absences >= 2) {
-          throw new ServiceError("PROMPT_LOST", "the backend has forgotten the workflow, as after a restart");
+        if (this.#inquiry.absences >= 2) {
+          throw promptForgotten();
         }
         return undefined;
       case "pending":
@@ -326,7 +376,7 @@ export class PromptRun {
         return undefined;
       case "ended":
         return this.#state.closed || this.#isSilent(true)
-          ? (found.record ?? (await this.#readRecord()))
+          ? (found.record ?? (await this.#harvest.record()))
           : undefined;
     }
   }
@@ -349,56 +399,9 @@ export class PromptRun {
     if (!this.#watchdog.wantsQueueCheck) {
       return;
     }
-    const content = await this.#ask((signal) => this.#deps.client.queue(signal));
+    const content = await this.#inquiry.ask((client, signal) => client.queue(signal));
     if (content !== undefined) {
       this.#watchdog.onQueueChecked(content.runningIds.length > 0);
-    }
-  }
-
-  async #lookUp(): Promise<Whereabouts | undefined> {
-    const found = await this.#ask((signal) => this.#deps.finder.lookUp(this.#request.promptId, signal));
-    if (found !== undefined) {
-      this.#absences = found.state === "absent" ? this.#absences + 1 : 0;
-    }
-    return found;
-  }
-
-  /**
-   * Asks the backend something. `undefined` if it does not answer now, or nobody wants the prompt any more.
-   *
-   * @throws ServiceError `BACKEND_LOST` if it has not answered for too long
-   */
-  async #ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
-    const { lifetime, settings, onReachChange } = this.#deps;
-    const sinceMs = this.#unreachableSinceMs ?? now();
-    const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(sinceMs + settings.lostAfterMs - now())));
-    this.#asking = new AbortController();
-    try {
-      const answer = await question(AbortSignal.any([lifetime, this.#asking.signal, timeout]));
-      if (this.#unreachableSinceMs !== undefined) {
-        this.#unreachableSinceMs = undefined;
-        onReachChange();
-      }
-      return answer;
-    } catch (error) {
-      lifetime.throwIfAborted();
-      if (this.#stopped) {
-        return undefined;
-      }
-      if (!timeout.aborted && !(error instanceof NoAnswerError)) {
-        throw error;
-      }
-      if (this.#unreachableSinceMs === undefined) {
-        onReachChange();
-      }
-      this.#unreachableSinceMs = this.#watchdog.lastSignMs > sinceMs ? undefined : sinceMs;
-      if (this.#unreachableSinceMs !== undefined && now() - sinceMs >= settings.lostAfterMs) {
-        this.#deps.onAbandoned(this.#request.promptId);
-        throw lost(error);
-      }
-      return undefined;
-    } finally {
-      this.#asking = undefined;
     }
   }
 
@@ -406,79 +409,19 @@ export class PromptRun {
   async #conclude(end: PromptEnd, record?: PromptRecord): Promise<readonly Output[]> {
     switch (end.type) {
       case "success":
-        return await this.#collect(record);
+        return await this.#harvest.outputs(record);
       case "failed":
         throw executionError(end.failure);
       case "interrupted":
-        throw this.#stopped
-          ? cancelled()
-          : new ServiceError(
-              "PROMPT_INTERRUPTED",
-              "the workflow was stopped on the backend by somebody else",
-            );
-    }
-  }
-
-  /** The outputs by the record, and those that only events told about: a cached node's may be missing in the record. */
-  async #collect(known?: PromptRecord): Promise<readonly Output[]> {
-    if (known === undefined) {
-      await this.#waitUntilClosed();
-    }
-    const record = known ?? (await this.#readRecord());
-    const seen = this.#state.seenOutputs;
-    if (record === undefined) {
-      this.#deps.logger.warn({ promptId: this.#request.promptId }, "record is missing; going by events");
-      return seen;
-    }
-    this.#state.markStarted(record.cachedNodeIds);
-    const recorded = new Set(record.outputs.map(({ nodeId }) => nodeId));
-    return [...record.outputs, ...seen.filter(({ nodeId }) => !recorded.has(nodeId))];
-  }
-
-  async #waitUntilClosed(): Promise<void> {
-    const deadlineMs = now() + closeTimeoutMs;
-    while (!this.#state.closed && this.#registration?.live && now() < deadlineMs) {
-      await this.#wakeup.wait(deadlineMs - now());
-    }
-  }
-
-  /** The prompt's record, which may come a little after its end. A stop ends the reading: nobody wants it then. */
-  async #readRecord(): Promise<PromptRecord | undefined> {
-    const { lifetime, settings } = this.#deps;
-    const patienceMs = this.#stopped ? stoppedRecordTimeoutMs : Number.POSITIVE_INFINITY;
-    const timeout = AbortSignal.timeout(Math.min(settings.recordTimeoutMs, patienceMs));
-    this.#asking = new AbortController();
-    const giveUp = AbortSignal.any([lifetime, this.#asking.signal, timeout]);
-    try {
-      for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 500)) {
-        const record = await this.#tryRecord(giveUp);
-        if (record !== undefined || giveUp.aborted) {
-          return record;
-        }
-        await this.#wakeup.wait(pauseMs);
-      }
-    } finally {
-      this.#asking = undefined;
-    }
-  }
-
-  async #tryRecord(giveUp: AbortSignal): Promise<PromptRecord | undefined> {
-    const { client, lifetime } = this.#deps;
-    try {
-      return await client.record(this.#request.promptId, giveUp);
-    } catch (error) {
-      lifetime.throwIfAborted();
-      if (giveUp.aborted || error instanceof NoAnswerError) {
-        return undefined; // the caller asks again, or has no more time
-      }
-      throw error;
+        throw this.#control.stopped ? cancelled() : promptInterrupted();
     }
   }
 
   async #cancel(options: { promptId?: string; timeoutMs?: number } = {}): Promise<CancelOutcome> {
-    const { cancelRoutes: routes, client, finder, lifetime, logger, settings, onAbandoned } = this.#deps;
+    const { cancelRoutes: routes, client, finder, logger, settings, onAbandoned } = this.#deps;
     const { promptId = this.#request.promptId, timeoutMs = Number.POSITIVE_INFINITY } = options;
     const arrivalUnknown = this.#arrivalUnknown && this.#state.phase === "submitting";
+    this.#control.giveUp.throwIfAborted();
     this.#wakeup.clear(); // the ring of the stop itself would cut the first pause
     const outcome = await cancelPrompt(
       promptId,
@@ -492,8 +435,9 @@ export class PromptRun {
         hasEnded: () => this.#state.end !== undefined,
         wait: (timeoutMs) => this.#wakeup.wait(timeoutMs),
       },
-      lifetime,
+      this.#control.giveUp,
     );
+    this.#control.giveUp.throwIfAborted();
     if (outcome.state === "unproven") {
       logger.warn({ promptId }, "cancelled without proof that the prompt has ended");
       onAbandoned(promptId);
@@ -506,10 +450,11 @@ export class PromptRun {
   /** What a cancelled prompt left if it was done all the same. */
   async #outputsOrElse(error: ServiceError, outcome: CancelOutcome): Promise<readonly Output[]> {
     if (outcome.state === "ended") {
-      const record = outcome.record ?? (this.#state.end === undefined ? await this.#readRecord() : undefined);
+      const record =
+        outcome.record ?? (this.#state.end === undefined ? await this.#harvest.record() : undefined);
       const end = this.#state.end ?? record?.end;
       if (end?.type === "success") {
-        return await this.#collect(record);
+        return await this.#harvest.outputs(record);
       }
     }
     throw error;
@@ -518,20 +463,4 @@ export class PromptRun {
 
 function now(): number {
   return performance.now();
-}
-
-function cancelled(): ServiceError {
-  return new ServiceError("CANCELLED_BY_CALLER", "the workflow was cancelled");
-}
-
-function stalled(): ServiceError {
-  return new ServiceError("BACKEND_STALLED", "the backend shows no sign of work on the workflow");
-}
-
-/** Something that answers, but not as ComfyUI does, is no lost backend: it is another server. */
-function lost(cause: unknown): ServiceError {
-  const status = cause instanceof NoAnswerError ? cause.status : undefined;
-  return status === undefined || status >= 500
-    ? new ServiceError("BACKEND_LOST", "the backend is out of reach", { retryAfterMs: 10_000 }, { cause })
-    : new ServiceError("BACKEND_PROTOCOL", `the backend answers with HTTP ${status}`, {}, { cause });
 }

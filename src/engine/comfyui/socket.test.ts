@@ -254,7 +254,7 @@ describe("ComfyUiSocket", () => {
 
   it("lets prompts wait for a first connection that is being made, and not for one that cannot be", async () => {
     await using stage = await Stage.open();
-    await stage.socket.settled();
+    await stage.socket.settled(AbortSignal.timeout(5_000));
     expect(stage.socket.verified).toBe(true);
 
     await using nowhere = new ComfyUiSocket(resolveOptions({ name: "test", baseUrl: "http://127.0.0.1:1" }), {
@@ -263,8 +263,18 @@ describe("ComfyUiSocket", () => {
       onQueueDepth: () => {},
       onChange: () => {},
     });
-    await nowhere.settled();
+    await nowhere.settled(AbortSignal.timeout(5_000));
     expect(nowhere.undecided).toBe(false);
     expect(nowhere.verified).toBe(false);
+  });
+
+  it("lets a prompt wait no longer than it wants to", async () => {
+    await using stage = await Stage.open({ greet: false });
+    const enough = new AbortController();
+    const waited = stage.socket.settled(enough.signal);
+    enough.abort();
+    await waited;
+    await stage.socket.settled(enough.signal);
+    expect(stage.socket.undecided).toBe(true);
   });
 });

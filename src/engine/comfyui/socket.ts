@@ -80,21 +80,29 @@ export class ComfyUiSocket implements AsyncDisposable {
     }
   }
 
-  /** Waits for a connection that is just being made; if the last attempt has failed, only begins the next one. */
-  async settled(): Promise<void> {
-    if (this.undecided) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          this.#settleWaiters.delete(done);
-          resolve();
-        };
-        const timer = setTimeout(done, settleTimeoutMs);
-        this.#settleWaiters.add(done);
-      });
-    } else {
+  /**
+   * Waits for a connection that is just being made, at most a second; if the last attempt has failed, only begins the
+   * next one. Aborting `signal` ends the waiting, which is no failure.
+   */
+  async settled(signal: AbortSignal): Promise<void> {
+    if (!this.undecided) {
       this.retry();
+      return;
     }
+    if (signal.aborted) {
+      return;
+    }
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        this.#settleWaiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, settleTimeoutMs);
+      signal.addEventListener("abort", done, { once: true });
+      this.#settleWaiters.add(done);
+    });
   }
 
   register(promptId: string, listener: PromptListener): Registration {
