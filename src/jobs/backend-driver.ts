@@ -46,9 +46,10 @@ export class BackendDriver implements AsyncDisposable {
   readonly #deps: DriverDependencies;
   readonly #engine: Engine;
   readonly #policy: RepeatPolicy;
-  readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
+  /** What is under way, each with its end. A job may be taken anew before the run that put it back knows that it did. */
+  readonly #runs = new Map<JobRun, Promise<void>>();
   /** Those whose prompt is at the backend; of the others only the images are still to be fetched. */
-  readonly #atBackend = new Set<string>();
+  readonly #atBackend = new Set<JobRun>();
   readonly #closing = new AbortController();
   readonly #subscription: Disposable;
   readonly #working: Promise<unknown>;
@@ -98,13 +99,11 @@ export class BackendDriver implements AsyncDisposable {
     this.#wake.resolve();
     this.#subscription[Symbol.dispose]();
     clearTimeout(this.#pauseTimer);
-    const stopping = [...this.#runs.values()].filter(({ run }) => run.failure !== undefined);
-    const patience = new AbortController();
-    await Promise.race([
-      Promise.all(stopping.map(({ ended }) => ended)),
-      pause(cancelPatienceMs, patience.signal),
-    ]);
-    patience.abort();
+    const stopping = [...this.#runs].filter(([run]) => run.failure !== undefined);
+    await within(
+      cancelPatienceMs,
+      stopping.map(([, ended]) => ended),
+    );
     await this.#leaveAll();
     await this.#working;
     const held = this.#held;
@@ -173,10 +172,12 @@ export class BackendDriver implements AsyncDisposable {
   #reconcile(): void {
     this.#mayBeQueued = true;
     this.#take(async (lease) => {
+      const knownBefore = new Set([...this.#runs.keys()].map(({ id }) => id));
       for (const record of await this.#deps.store.adopt(lease, this.#closing.signal)) {
-        const known = this.#runs.get(record.id)?.run;
+        const known = [...this.#runs.keys()].findLast(({ id }) => id === record.id);
         if (known === undefined) {
-          if (!this.#draining) {
+          // A run that has ended meanwhile has left the job in another state than this.
+          if (!this.#draining && !knownBefore.has(record.id)) {
             this.#adopt(record, lease);
           }
         } else if (record.state === "cancelling" && record.failure !== undefined) {
@@ -253,18 +254,18 @@ export class BackendDriver implements AsyncDisposable {
   }
 
   #begin(run: JobRun): void {
-    this.#atBackend.add(run.id);
+    this.#atBackend.add(run);
     const ended = this.#run(run)
       .catch((fault: unknown) => this.#onFault(run, fault))
       .finally(() => {
-        this.#runs.delete(run.id);
-        this.#atBackend.delete(run.id);
-        if (run.leaveSignal.aborted && this.#held?.lease === run.lease) {
+        this.#runs.delete(run);
+        this.#atBackend.delete(run);
+        if (run.leaveSignal.aborted && run.fault === undefined && this.#held?.lease === run.lease) {
           this.#reconcile(); // a write was refused, as the job had to stop at that moment: it is still here
         }
         this.#pump();
       });
-    this.#runs.set(run.id, { run, ended });
+    this.#runs.set(run, ended);
   }
 
   async #run(run: JobRun): Promise<void> {
@@ -272,11 +273,14 @@ export class BackendDriver implements AsyncDisposable {
       await runAttempt(run, this.#deps, {
         maySubmit: () => this.#mayDrive(run.lease),
         onEngineFree: () => {
-          this.#atBackend.delete(run.id);
+          this.#atBackend.delete(run);
           this.#pump();
         },
       });
     } catch (error) {
+      if (run.fault !== undefined) {
+        throw run.fault;
+      }
       if (!run.leaveSignal.aborted && !isServiceError(error, "LEASE_LOST", "PROMPT_LEFT")) {
         await this.#settle(run, error);
       }
@@ -335,11 +339,12 @@ export class BackendDriver implements AsyncDisposable {
       return;
     }
     logger.error({ jobId: run.id, err: fault }, "a job broke off");
-    await run
-      .write({ type: "failed", state: "failed", failure: toJobFailure(fault) })
-      .catch((error: unknown) =>
-        logger.error({ jobId: run.id, err: error }, "cannot end a job that broke off"),
-      );
+    try {
+      await run.write({ type: "failed", state: "failed", failure: toJobFailure(fault) });
+      this.#engine.abandon(run.attempt.promptId);
+    } catch (error) {
+      logger.error({ jobId: run.id, err: error }, "cannot end a job that broke off");
+    }
   }
 
   /** One after the other, with the lease; nothing if there is none. Outages of the store pass: it is done again. */
@@ -382,12 +387,12 @@ export class BackendDriver implements AsyncDisposable {
     this.#pauseTimer = setTimeout(() => this.#pump(), pauseMs + 1);
   }
 
+  /** Those that cannot write, as the store is out of order, end later: when the recorder gives up. */
   async #leaveAll(): Promise<void> {
-    const runs = [...this.#runs.values()];
-    for (const { run } of runs) {
+    for (const run of this.#runs.keys()) {
       run.leave();
     }
-    await Promise.all(runs.map(({ ended }) => ended));
+    await within(leavePatienceMs, [...this.#runs.values()]);
   }
 
   #runDependencies() {
@@ -404,4 +409,13 @@ const longestOfferPauseMs = 5_000;
 
 /** How long disposing waits for jobs that are being cancelled. */
 const cancelPatienceMs = 5_000;
+/** How long is waited for jobs that are left. */
+const leavePatienceMs = 2_000;
 const releaseTimeoutMs = 2_000;
+
+/** Waits until all have ended, but no longer than that. */
+async function within(timeMs: number, ends: readonly Promise<void>[]): Promise<void> {
+  const ended = new AbortController();
+  await Promise.race([Promise.all(ends), pause(timeMs, ended.signal)]);
+  ended.abort();
+}

@@ -1,4 +1,4 @@
-import type { ServiceError } from "../domain/errors.ts";
+import { isServiceError, type ServiceError } from "../domain/errors.ts";
 import type { LastingEventData, PassingEventData } from "../domain/job-event.ts";
 import { type JobFailure, toServiceError } from "../domain/job-failure.ts";
 import type { Attempt, JobRecord } from "../domain/job-record.ts";
@@ -25,6 +25,7 @@ export class JobRun {
   readonly #passing = new Map<PassingEventData["type"], PassingEventData>();
   #record: JobRecord;
   #failure: JobFailure | undefined;
+  #fault: unknown;
   #writesUnderWay = 0;
 
   constructor(record: JobRecord, attempt: Attempt, lease: Lease, resumes: boolean, deps: JobRunDependencies) {
@@ -49,6 +50,11 @@ export class JobRun {
     return this.#failure;
   }
 
+  /** Why something could not be written, if the store took it for impossible: a fault of ours. */
+  get fault(): unknown {
+    return this.#fault;
+  }
+
   /** Aborted, with why as an error, when the job has to stop: the prompt is to be cancelled. */
   get stopSignal(): AbortSignal {
     return this.#stopping.signal;
@@ -62,7 +68,7 @@ export class JobRun {
   /**
    * Writes what has happened. Resolves when it is on disk.
    *
-   * @throws ServiceError `LEASE_LOST`, after which the run has been left
+   * @throws ServiceError `LEASE_LOST`; the run has been left after that, or after any other error
    */
   async write(...events: readonly LastingEventData[]): Promise<JobRecord> {
     this.#writesUnderWay += 1;
@@ -73,6 +79,9 @@ export class JobRun {
       this.#record = await this.#deps.recorder.write(this.id, this.lease, events, { canWait });
       return this.#record;
     } catch (error) {
+      if (!isServiceError(error, "LEASE_LOST")) {
+        this.#fault ??= error;
+      }
       this.leave();
       throw error;
     } finally {

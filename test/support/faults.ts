@@ -18,8 +18,9 @@ export class Faults {
   /** Names of the methods that were called, in order. */
   readonly calls: StoreMethod[] = [];
   readonly #lost: StoreMethod[] = [];
+  readonly #impossible: { readonly method: StoreMethod; readonly when: (args: unknown) => boolean }[] = [];
   readonly #holds = new Map<string, Gate>();
-  #isDown = false;
+  #broken: readonly StoreMethod[] | "all" = [];
 
   /** The store, with these faults. */
   wrap<T extends object>(store: T): T {
@@ -34,25 +35,30 @@ export class Faults {
           ? call
           : (...args: unknown[]) =>
               orAborted(
-                this.#call(name as StoreMethod, () => call(...args)),
+                this.#call(name as StoreMethod, args, () => call(...args)),
                 args.at(-1),
               );
       },
     });
   }
 
-  /** The stores are out of order until {@link mend}. */
-  break(): void {
-    this.#isDown = true;
+  /** The stores are out of order until {@link mend}; or only these methods are. */
+  break(...methods: readonly StoreMethod[]): void {
+    this.#broken = methods.length === 0 ? "all" : methods;
   }
 
   mend(): void {
-    this.#isDown = false;
+    this.#broken = [];
   }
 
   /** The next call of `method` is done, but who called is told that the store is out of order. */
   loseAnswer(method: StoreMethod): void {
     this.#lost.push(method);
+  }
+
+  /** Calls of `method` fail whose arguments are like that, and by no fault of the store. */
+  makeImpossible(method: StoreMethod, when: (args: unknown) => boolean): void {
+    this.#impossible.push({ method, when });
   }
 
   /** Calls of `method` do not arrive until they are released. */
@@ -77,11 +83,14 @@ export class Faults {
     };
   }
 
-  async #call(method: StoreMethod, work: () => unknown): Promise<unknown> {
+  async #call(method: StoreMethod, args: readonly unknown[], work: () => unknown): Promise<unknown> {
     this.calls.push(method);
     await this.#pass(`call of ${method}`);
-    if (this.#isDown) {
+    if (this.#broken === "all" || this.#broken.includes(method)) {
       throw outOfOrder();
+    }
+    if (this.#impossible.some((one) => one.method === method && one.when(args))) {
+      throw new Error("this cannot be done");
     }
     const answer = await work();
     const lost = this.#lost.indexOf(method);
