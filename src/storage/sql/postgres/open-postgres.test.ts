@@ -11,6 +11,7 @@ import {
   buildSubmission,
   lease,
   never,
+  running,
   submitEach,
 } from "../../../../test/contract/job-store/job-builders.ts";
 import { findFreePort } from "../../../../test/support/free-port.ts";
@@ -92,13 +93,13 @@ describe.skipIf(!hasPostgres)("openPostgresDatabase", () => {
     await using client = await connect(postgres.url);
     const jobs = await submitEach(database.jobs, [buildJob(), buildJob()]);
     await Promise.all(Array.from({ length: 8 }, () => database.jobs.counts(never))); // several are open
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 5; round++) {
       await cutConnections(client);
       expect(await database.jobs.counts(never)).toEqual({ queued: 2, running: 0 });
       await cutConnections(client);
       await database.jobs.attach(jobs[0]?.id ?? "", never);
     }
-    expect(await database.jobs.detach(jobs[0]?.id ?? "", never)).toBe(2);
+    expect(await database.jobs.detach(jobs[0]?.id ?? "", never)).toBe(4);
   });
 
   it("does what it is asked for once or says that it is unavailable, while connections are cut", async () => {
@@ -143,6 +144,41 @@ describe.skipIf(!hasPostgres)("openPostgresDatabase", () => {
       async () => (await database.jobs.get("", jobId, never))?.state === "expired",
       "it is done",
     );
+  });
+
+  it("does not let a lease change hands while a claim under it is under way", async () => {
+    await using postgres = await startTestPostgres();
+    await using database = await openPostgresDatabase(postgres.url, deps);
+    await using client = await connect(postgres.url);
+    const { jobs } = database;
+    await submitEach(jobs, [buildJob()]);
+    const held = await lease(jobs);
+    await client.query("begin; lock table jobs");
+    const claim = jobs.claim(held, 1, randomUUID, never);
+    await waitUntil(async () => (await waiting(client)) === 1, "the claim waits");
+    const next = jobs.releaseLease(held, never).then(() => lease(jobs, held.backend, "next"));
+    await waitUntil(async () => (await waiting(client)) === 2, "the release waits for the claim");
+    await client.query("commit");
+    const [claimed] = await claim;
+    expect(await jobs.adopt(await next, never)).toEqual([claimed?.job]);
+  });
+
+  it("adopts a job as it is after a change that was being made", async () => {
+    await using postgres = await startTestPostgres();
+    await using database = await openPostgresDatabase(postgres.url, deps);
+    await using client = await connect(postgres.url);
+    const { jobs } = database;
+    const held = await lease(jobs);
+    const [stopping, ended] = [await running(jobs, held), await running(jobs, held)];
+    await client.query(`begin; update jobs set state = 'cancelling' where id = '${stopping.id}'`);
+    await client.query(`update jobs set state = 'failed' where id = '${ended.id}'`);
+    const adopted = jobs.adopt(held, never);
+    await waitUntil(async () => (await waiting(client)) === 1, "it waits for the change");
+    await client.query("commit");
+    expect(await adopted).toEqual([{ ...stopping, state: "cancelling" }]);
+    expect(await client.query(`select lease_token from jobs where id = '${ended.id}'`)).toEqual([
+      { lease_token: String(held.token) }, // as it was
+    ]);
   });
 
   it("says that it is unavailable, and nothing of what or where, when a statement takes too long", async () => {
@@ -221,15 +257,17 @@ async function connect(url: string) {
 
 type Connection = Awaited<ReturnType<typeof connect>>;
 
+/** Resolves when they are gone. */
 async function cutConnections(client: Connection): Promise<void> {
   await client.query(`
-    select pg_terminate_backend(pid) from pg_stat_activity
+    select pg_terminate_backend(pid, 10000) from pg_stat_activity
     where datname = current_database() and application_name = 'comfyrpc'
   `);
 }
 
 /** How many of the store's connections wait for a lock. */
 async function waiting(client: Connection): Promise<number> {
+  await client.query("select pg_stat_clear_snapshot()"); // else it is the same all through a transaction
   const rows = await client.query(`
     select pid from pg_stat_activity
     where datname = current_database() and application_name = 'comfyrpc' and wait_event_type = 'Lock'

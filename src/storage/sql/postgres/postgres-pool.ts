@@ -46,17 +46,26 @@ export function createPostgresPool(
   pool.on("error", ({ message }) =>
     logger.warn({ reason: message }, "an idle connection to the database broke"),
   );
+  // Where one connection broke, those that were made before are likely broken too, without knowing it yet: the server was
+  // restarted, or another one has taken over. None of them is used again.
+  let breaks = 0;
+  const breaksBefore = new WeakMap<object, number>();
   pool.on("connect", (client) => {
+    breaksBefore.set(client, breaks);
     client.on("error", ({ message }) =>
       logger.debug({ reason: message }, "a connection to the database broke"),
     );
   });
   return {
     async connect() {
-      try {
-        return new GuardedClient(await pool.connect());
-      } catch (error) {
-        throw new DatabaseFailure("unavailable", error);
+      for (;;) {
+        const client = await pool.connect().catch((error: unknown) => {
+          throw new DatabaseFailure("unavailable", error);
+        });
+        if (breaksBefore.get(client) === breaks) {
+          return new GuardedClient(client, () => breaks++);
+        }
+        client.release(true);
       }
     },
     end: () => pool.end(),
@@ -71,10 +80,12 @@ const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: "tex
 
 class GuardedClient implements PostgresPoolClient {
   readonly #client: PostgresPoolClient;
+  readonly #onBreak: () => void;
   #isBroken = false;
 
-  constructor(client: PostgresPoolClient) {
+  constructor(client: PostgresPoolClient, onBreak: () => void) {
     this.#client = client;
+    this.#onBreak = onBreak;
   }
 
   query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
@@ -92,7 +103,10 @@ class GuardedClient implements PostgresPoolClient {
     } catch (error) {
       // What the server itself says leaves the connection as it was, unless it is the end of it.
       const sqlState = error instanceof pg.DatabaseError ? (error.code ?? "") : undefined;
-      this.#isBroken ||= sqlState === undefined || isEndOfConnection(sqlState);
+      if (!this.#isBroken && (sqlState === undefined || isEndOfConnection(sqlState))) {
+        this.#isBroken = true;
+        this.#onBreak();
+      }
       throw new DatabaseFailure(kindOf(error, sqlState), error);
     }
   }
