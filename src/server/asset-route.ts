@@ -141,7 +141,7 @@ async function send(
   { req, res, signal }: AssetRequest,
   assets: Pick<AssetService, "open">,
 ): Promise<void> {
-  if (fresh(req.headers, headers)) {
+  if (hasItAlready(req, headers)) {
     setHeaders(res, headers);
     return answerHeaders(res, 304);
   }
@@ -182,6 +182,17 @@ async function send(
   }
   if (!begun) begin();
   endAnswer(res);
+}
+
+/**
+ * Whether the caller has the asset, by the conditions of its request. Its `cache-control` is for caches on the way, which we
+ * are not; `fetch` says `no-cache` of its own accord where a condition is given.
+ */
+function hasItAlready(
+  { headers: { "cache-control": _, ...conditions } }: HttpRequest,
+  headers: Headers,
+): boolean {
+  return fresh(conditions, headers);
 }
 
 /**

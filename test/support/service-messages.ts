@@ -69,6 +69,42 @@ const jobEvent = z.object({
   failed: z.object({ state: text, error: rpcStatus }).optional(),
 });
 
+const job = z.object({
+  jobId: z.string(),
+  state: z.string(),
+  labels: z.record(z.string(), z.string()).default({}),
+  note: text,
+  requestId: text,
+  batchId: text,
+  batchIndex: uint32,
+  resolvedSpec: spec,
+  createTime: z.unknown(),
+  startTime: z.unknown().optional(),
+  endTime: z.unknown().optional(),
+  expireTime: z.unknown().optional(),
+  attemptCount: uint32,
+  backendName: text,
+  images: z.array(image).default([]),
+  lastSequence: uint64,
+  error: rpcStatus.optional(),
+  result: result.optional(),
+});
+
+const batch = z.object({
+  batchId: z.string(),
+  requestId: text,
+  jobs: z.array(job).default([]),
+  ended: z.boolean().default(false),
+  succeededCount: uint32,
+  failedCount: uint32,
+});
+
+const jobResponse = z.object({ job });
+const batchResponse = z.object({ batch });
+const cancelJobResponse = z.object({ job, foundState: z.string() });
+const cancelBatchResponse = z.object({ batch, foundStates: z.array(z.string()) });
+const listJobsResponse = z.object({ jobs: z.array(job).default([]), nextPageToken: text });
+
 const generateResponse = z.object({ images: z.array(image), result });
 const generateWithProgressResponse = z.object({ event: jobEvent }).transform(({ event }) => event);
 const healthResponse = z
@@ -94,6 +130,8 @@ const badRequest = z.object({
   fieldViolations: z.array(z.object({ field: z.string(), description: z.string() })),
 });
 
+export type Job = z.output<typeof job>;
+export type Batch = z.output<typeof batch>;
 export type Image = z.output<typeof image>;
 export type JobEvent = z.output<typeof jobEvent>;
 export type GenerateResponse = z.output<typeof generateResponse>;
@@ -107,6 +145,31 @@ export function parseGenerateResponse(json: unknown): GenerateResponse {
 /** Reads the event of a `GenerateWithProgressResponse` in JSON, or that of a message of another stream of events. */
 export function parseJobEvent(json: unknown): JobEvent {
   return generateWithProgressResponse.parse(json);
+}
+
+/** Reads the job of a `SubmitJobResponse` or a `GetJobResponse` in JSON. */
+export function parseJob(json: unknown): Job {
+  return jobResponse.parse(json).job;
+}
+
+/** Reads the batch of a `SubmitBatchResponse` or a `GetBatchResponse` in JSON. */
+export function parseBatch(json: unknown): Batch {
+  return batchResponse.parse(json).batch;
+}
+
+/** Reads a `CancelJobResponse` in JSON. */
+export function parseCancelledJob(json: unknown): z.output<typeof cancelJobResponse> {
+  return cancelJobResponse.parse(json);
+}
+
+/** Reads a `CancelBatchResponse` in JSON. */
+export function parseCancelledBatch(json: unknown): z.output<typeof cancelBatchResponse> {
+  return cancelBatchResponse.parse(json);
+}
+
+/** Reads a `ListJobsResponse` in JSON. */
+export function parseJobList(json: unknown): z.output<typeof listJobsResponse> {
+  return listJobsResponse.parse(json);
 }
 
 /** Reads what a `HealthResponse` in JSON says. */
