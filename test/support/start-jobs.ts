@@ -188,7 +188,7 @@ export async function openJobsHome(): Promise<JobsHome> {
     },
     async blobNames() {
       const entries = await readdir(join(directory, "blobs"), { recursive: true, withFileTypes: true });
-      return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+      return entries.filter((entry) => /^[0-9a-f]{64}$/.test(entry.name)).map(({ name }) => name);
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

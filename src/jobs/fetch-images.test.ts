@@ -1,0 +1,112 @@
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import { readPng } from "../../test/support/png.ts";
+import { onePixelPng, ScriptedEngine } from "../../test/support/scripted-engine.ts";
+import { type JobsHome, never, startAlone } from "../../test/support/start-jobs.ts";
+import { waitUntil } from "../../test/support/wait-until.ts";
+import type { ImageInfo } from "../domain/image.ts";
+
+async function read(home: JobsHome, image: ImageInfo | undefined): Promise<Buffer> {
+  const body = home.blobs.read(image?.sha256 ?? "", { offset: 0, chunkBytes: 65_536 }, never);
+  return Buffer.concat(await Array.fromAsync(body));
+}
+
+describe("the images of a job", () => {
+  it("are those that the backend drew, byte by byte, and known as assets of the job", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { home, replica } = alone;
+    const { id, result } = await replica.end((await replica.submit({ imageCount: 2 })).id);
+    const images = result?.images ?? [];
+    expect(images).toMatchObject([
+      { index: 0, seed: 7n, nodeId: "9", format: "png", widthPx: 1, heightPx: 1 },
+      { index: 1, seed: 8n, nodeId: "109", format: "png", widthPx: 1, heightPx: 1 },
+    ]);
+    for (const image of images) {
+      expect(await read(home, image)).toEqual(onePixelPng);
+      expect(image.sizeBytes).toBe(onePixelPng.length);
+    }
+    expect(await home.assets.get("", images[0]?.sha256 ?? "", never)).toMatchObject({
+      mediaType: "image/png",
+      sizeBytes: onePixelPng.length,
+      origin: { jobId: id },
+    });
+  });
+
+  it.each(["jpeg", "webp"] as const)("are encoded as %s if asked", async (format) => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { home, replica } = alone;
+    const job = await replica.submit({ output: { format, stripMetadata: false } });
+    const { images } = await replica.end(job.id);
+    expect(images).toMatchObject([{ format, widthPx: 1, heightPx: 1 }]);
+    expect(await sharp(await read(home, images[0])).metadata()).toMatchObject({ format, width: 1 });
+  });
+
+  it("lose what ComfyUI wrote into them if asked", async () => {
+    const engine = new ScriptedEngine();
+    const withText = await sharp(onePixelPng)
+      .withExif({ IFD0: { ImageDescription: "secret" } })
+      .png()
+      .toBuffer();
+    engine.contentOf = () => withText;
+    await using alone = await startAlone(engine);
+    const { home, replica } = alone;
+    const plain = await replica.end((await replica.submit()).id);
+    expect(await read(home, plain.images[0])).toEqual(withText);
+    const stripped = await replica.end((await replica.submit({ output: { stripMetadata: true } })).id);
+    const bytes = await read(home, stripped.images[0]);
+    expect(readPng(bytes)).toMatchObject({ widthPx: 1, heightPx: 1 });
+    expect(bytes.includes("secret")).toBe(false);
+  });
+
+  it("are stored in the end though the stores were out of order, and the prompt is run once", async () => {
+    const engine = new ScriptedEngine();
+    await using alone = await startAlone(engine);
+    const { home, replica } = alone;
+    replica.faults.break("stage", "put");
+    const { id } = await replica.submit();
+    await waitUntil(() => replica.log.text.includes("cannot store an image"), "it has failed once");
+    replica.faults.break("put");
+    await waitUntil(() => replica.faults.calls.includes("put"), "the bytes have been taken in");
+    replica.faults.mend();
+    const { state, images } = await replica.end(id);
+    expect(state).toBe("succeeded");
+    expect(await read(home, images[0])).toEqual(onePixelPng);
+    expect(engine.requests).toHaveLength(1);
+    expect(await home.blobNames()).toEqual([images[0]?.sha256]);
+  });
+
+  it("are there once though the store did not say so", async () => {
+    const engine = new ScriptedEngine();
+    await using alone = await startAlone(engine);
+    const { home, replica } = alone;
+    replica.faults.loseAnswer("put");
+    const { images } = await replica.end((await replica.submit()).id);
+    expect(images).toHaveLength(1);
+    expect(await home.blobNames()).toEqual([images[0]?.sha256]);
+  });
+
+  it("are not waited for when the job has to stop", async () => {
+    const engine = new ScriptedEngine();
+    await using alone = await startAlone(engine, { maxRunMs: 300 });
+    const { replica } = alone;
+    replica.faults.break("stage");
+    const { id } = await replica.submit();
+    expect(await replica.end(id)).toMatchObject({ state: "failed", failure: { reason: "JOB_TIMEOUT" } });
+    replica.faults.mend();
+  });
+
+  it("must be pictures, and all there", async () => {
+    const engine = new ScriptedEngine();
+    engine.contentOf = () => Buffer.from("no picture");
+    await using alone = await startAlone(engine, { maxAttempts: 1 });
+    const { home, replica } = alone;
+    const noPicture = await replica.end((await replica.submit()).id);
+    expect(noPicture).toMatchObject({ state: "failed", failure: { reason: "NO_OUTPUT" } });
+    engine.otherwise = async function* () {
+      yield { type: "finished", outputs: [] };
+    };
+    const missing = await replica.end((await replica.submit()).id);
+    expect(missing).toMatchObject({ state: "failed", failure: { reason: "NO_OUTPUT" } });
+    expect(await home.blobNames()).toEqual([]);
+  });
+});
