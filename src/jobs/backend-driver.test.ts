@@ -236,6 +236,37 @@ describe("BackendDriver", () => {
     expect(replica.log.text).toContain("this cannot be done");
   });
 
+  it("stops a job that is cancelled in the moment in which it is put back", async () => {
+    const freed = Promise.withResolvers<void>();
+    const freeing = Promise.withResolvers<void>();
+    const engine = new ScriptedEngine(failing("OUT_OF_MEMORY"), runUntilStopped());
+    engine.freeMemory = async () => {
+      freeing.resolve();
+      await freed.promise;
+    };
+    await using alone = await startAlone(engine, { leaseMs: 3_600_000 });
+    const { replica } = alone;
+    const { id } = await replica.submit();
+    await freeing.promise;
+    await replica.hears(id, "started");
+    const hold = replica.faults.holdAnswers("adopt");
+    expect(await replica.service.cancel(id, caller, never)).toMatchObject({ foundIn: "running" });
+    await hold.reached;
+    hold.release();
+    await new Promise(setImmediate); // the run has heard of it
+    freed.resolve();
+    expect(await replica.end(id)).toMatchObject({ state: "cancelled" });
+  });
+
+  it("takes a lease whose taking the store could not confirm", async () => {
+    await using home = await openJobsHome();
+    const replica = home.start(new ScriptedEngine(), { leaseMs: 200 });
+    replica.faults.loseAnswer("acquireLease");
+    await using _ = replica;
+    expect(await replica.end((await replica.submit()).id)).toMatchObject({ state: "succeeded" });
+    expect(replica.faults.calls.filter((name) => name === "acquireLease").length).toBeGreaterThan(1);
+  });
+
   describe("bounds", () => {
     it("how long a job runs", async () => {
       const engine = new ScriptedEngine(runUntilStopped());

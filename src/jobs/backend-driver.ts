@@ -336,6 +336,7 @@ export class BackendDriver implements AsyncDisposable {
   async #onFault(run: JobRun, fault: unknown): Promise<void> {
     const { logger } = this.#deps;
     if (isServiceError(fault, "LEASE_LOST")) {
+      run.leave(); // also if it was to go back into the queue, and had to stop at that moment
       return;
     }
     logger.error({ jobId: run.id, err: fault }, "a job broke off");

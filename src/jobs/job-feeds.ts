@@ -66,9 +66,7 @@ export class JobFeeds implements AsyncDisposable {
 
   /** Tells the watchers of queued jobs their places, as long as there are any. */
   #tellPlaces(): void {
-    this.#telling ??= this.#keepTellingPlaces().finally(() => {
-      this.#telling = undefined;
-    });
+    this.#telling ??= this.#keepTellingPlaces();
   }
 
   async #keepTellingPlaces(): Promise<void> {
@@ -87,6 +85,7 @@ export class JobFeeds implements AsyncDisposable {
       }
       await pause(placesIntervalMs, signal);
     }
+    this.#telling = undefined; // at the very moment at which nobody watches
   }
 }
 

@@ -36,7 +36,8 @@ describe("JobService", () => {
     alone.replica.faults.break();
     await expect(alone.replica.submit()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
     alone.replica.faults.mend();
-    expect(await alone.home.store.counts(never)).toEqual({ queued: 0, running: 1 });
+    const jobs = await alone.home.store.list("", { states: [], labels: {} }, 10, never);
+    expect(jobs.map(({ id }) => id)).toEqual([job.id]);
   });
 
   it("has the phases of a job add up to its whole time", async () => {
@@ -45,6 +46,18 @@ describe("JobService", () => {
     const { totalMs = Number.NaN, ...phases } = result?.timings ?? {};
     expect(Object.values(phases).reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(totalMs, 6);
     expect(Math.min(...Object.values(phases))).toBeGreaterThanOrEqual(0);
+  });
+
+  it("tells the log of the end of a job, and of prompts only if it may", async () => {
+    for (const logPrompts of [false, true]) {
+      await using alone = await startAlone(new ScriptedEngine(), { logPrompts });
+      const { id } = await alone.replica.submit({ prompt: "something private" });
+      await alone.replica.end(id);
+      expect(alone.replica.log.entries).toContainEqual(
+        expect.objectContaining({ msg: "job ended", jobId: id, state: "succeeded", attempts: 1, seed: "7" }),
+      );
+      expect(alone.replica.log.text.includes("something private")).toBe(logPrompts);
+    }
   });
 
   it("refuses jobs beyond the bound of its queue and says when to come again", async () => {

@@ -164,6 +164,19 @@ describe("Recorder", () => {
     expect(await it.eventsOf(job)).toEqual(["accepted", "queued", "b"]);
   });
 
+  it("does not take the leases of two backends for one because they have the same token", async () => {
+    await using it = await open();
+    const { recorder, held, job } = it;
+    const other = await lease(it.home.store, "gpu-2");
+    expect(other.token).toBe(held.token);
+    const writes = await Promise.allSettled([
+      recorder.write(job.id, other, [nodeStarted("a")]),
+      recorder.write(job.id, held, [nodeStarted("b")]),
+    ]);
+    expect(writes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+    expect(await it.eventsOf(job)).toEqual(["accepted", "queued", "b"]);
+  });
+
   it("puts a job back into the queue with what is known of the attempt", async () => {
     await using it = await open();
     const { recorder, held, job } = it;

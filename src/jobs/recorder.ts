@@ -164,7 +164,10 @@ interface MergedWrite {
 
 /** One write for each job and lease: the store tells a repeated write by the last one of the job. */
 function merged(pending: readonly PendingWrite[]): MergedWrite[] {
-  const groups = Map.groupBy(pending, ({ write }) => `${write.jobId} ${write.lease.token}`);
+  const groups = Map.groupBy(
+    pending,
+    ({ write: { jobId, lease } }) => `${jobId} ${lease.token} ${lease.backend}`,
+  );
   return [...groups.values()].flatMap((group) => {
     const last = group.at(-1);
     if (last === undefined) {

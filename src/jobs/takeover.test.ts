@@ -3,6 +3,7 @@ import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { buildSpec, caller, never, openJobsHome, plain, repeatable } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import type { LastingEvent } from "../domain/job-event.ts";
+import type { RunSignals } from "../engine/engine.ts";
 
 /** Leases that pass on soon. */
 const short = { leaseMs: 200 };
@@ -39,6 +40,33 @@ describe("a backend that another process takes over", () => {
     expect(engine.abandoned).toEqual([]);
     expect(otherEngine.forgotten).toEqual([request?.promptId]);
     expect(first.log.text).not.toContain("broke off");
+  });
+
+  it("is left by the first process as it is, while the prompt runs", async () => {
+    const backend = new ScriptedBackend();
+    await using home = await openJobsHome();
+    const engine = backend.connect();
+    const signals: RunSignals[] = [];
+    const run = engine.otherwise;
+    engine.otherwise = (request, given) => {
+      signals.push(given);
+      return run(request, given);
+    };
+    await using first = home.start(engine, short);
+    const { id } = await first.submit();
+    await first.hears(id, "started");
+    const renewals = first.faults.hold("renewLease");
+    await renewals.reached;
+    const otherEngine = backend.connect();
+    await using second = home.start(otherEngine, short);
+    await waitUntil(() => otherEngine.requests.length === 1, "the second process has taken over");
+    renewals.release();
+    await waitUntil(() => signals[0]?.leave.aborted === true, "the first has left the prompt");
+    expect(signals[0]?.cancel.aborted).toBe(false);
+    expect(backend.prompts).toMatchObject([{ state: "running" }]);
+    backend.finish();
+    expect(await second.end(id)).toMatchObject({ state: "succeeded" });
+    expect(engine.forgotten).toEqual([]);
   });
 
   it("is not driven by the first process again, also while jobs wait", async () => {
