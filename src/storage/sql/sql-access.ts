@@ -26,8 +26,15 @@ export interface SqlAccess extends AsyncDisposable {
 /** How often work is run at most. Deadlocks are rare, and a restart of the server breaks connections just once. */
 const maxRuns = 3;
 
-/** Takes over `kysely`. */
-export function createSqlAccess(kysely: Kysely<Tables>, dialect: SqlDialect): SqlAccess {
+/** Runs `work` in a transaction, once. What it throws if it cannot tell whether that was committed is not `passing`. */
+export type Transact = <T>(work: (db: Db) => Promise<T>, signal: AbortSignal) => Promise<T>;
+
+/** Takes over `kysely`. `transactOnce`: how transactions are run; default: each on its own. */
+export function createSqlAccess(
+  kysely: Kysely<Tables>,
+  dialect: SqlDialect,
+  transactOnce: Transact = (work, signal) => transactAlone(kysely, work, signal),
+): SqlAccess {
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
 
@@ -46,7 +53,7 @@ export function createSqlAccess(kysely: Kysely<Tables>, dialect: SqlDialect): Sq
   return {
     dialect,
     read: (work, signal) => run(() => work(kysely), signal),
-    transact: (work, signal) => run(() => transactOnce(kysely, work, signal), signal),
+    transact: (work, signal) => run(() => transactOnce(work, signal), signal),
     async [Symbol.asyncDispose]() {
       closing ??= Promise.allSettled(underWay).then(() => kysely.destroy());
       await closing;
@@ -54,7 +61,7 @@ export function createSqlAccess(kysely: Kysely<Tables>, dialect: SqlDialect): Sq
   };
 }
 
-async function transactOnce<T>(
+async function transactAlone<T>(
   kysely: Kysely<Tables>,
   work: (db: Db) => Promise<T>,
   signal: AbortSignal,

@@ -11,11 +11,11 @@ export interface PostgresPoolOptions {
   readonly connectTimeoutMs?: number;
   /** For a statement, by the server. Default 30,000. */
   readonly statementTimeoutMs?: number;
+  /** By how much the server's answer may be later than that before the connection counts as dead. Default 10,000. */
+  readonly answerGraceMs?: number;
 }
 
 const idleTimeoutMs = 30_000;
-/** By how much the server's answer to a statement that takes too long may be late before the connection counts as dead. */
-const answerGraceMs = 10_000;
 /** A process that is stopped in the middle of a transaction does not keep rows from the others for longer. */
 const idleInTransactionTimeoutMs = 15_000;
 
@@ -26,7 +26,12 @@ const idleInTransactionTimeoutMs = 15_000;
 export function createPostgresPool(
   url: string,
   logger: Logger,
-  { maxConnections = 10, connectTimeoutMs = 5_000, statementTimeoutMs = 30_000 }: PostgresPoolOptions = {},
+  {
+    maxConnections = 10,
+    connectTimeoutMs = 5_000,
+    statementTimeoutMs = 30_000,
+    answerGraceMs = 10_000,
+  }: PostgresPoolOptions = {},
 ): PostgresPool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -69,6 +74,7 @@ export function createPostgresPool(
       }
     },
     end: () => pool.end(),
+    options: pool.options,
   };
 }
 

@@ -8,6 +8,7 @@ import type { Migration } from "../migrations/migration.ts";
 import type { Tables } from "../schema.ts";
 import { createSqlAccess, type SqlAccess } from "../sql-access.ts";
 import { createSqlDatabase, type SqlDatabase } from "../sql-database.ts";
+import { createGroupCommit } from "./group-commit.ts";
 import {
   isSqliteError,
   openSqliteConnection,
@@ -42,7 +43,7 @@ export async function openSqliteAccess(
   const connection = openExclusively(directory);
   stack.defer(() => connection.close()); // kysely closes only what it has used
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: connection }) });
-  const access = stack.use(createSqlAccess(kysely, createSqliteDialect(clock)));
+  const access = stack.use(createSqlAccess(kysely, createSqliteDialect(clock), createGroupCommit(kysely)));
   try {
     const where = `the database in ${directory}`;
     await migrate(access, { where, clock, ...(migrations && { migrations }) }, never);
