@@ -4,6 +4,7 @@ import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -23,7 +24,8 @@ export interface ServiceProcess extends AsyncDisposable {
   /** Where it keeps jobs and images. */
   readonly dataDirectory: string;
   readonly exit: Promise<ServiceExit>;
-  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
+  /** `SIGSTOP` freezes it, with its connections open, and `SIGCONT` lets it go on. */
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
   /** Resolves once the process has logged this message, which it may have done already. Rejects after 20 s. */
   logged(message: string): Promise<void>;
 }
@@ -36,11 +38,9 @@ export interface ServiceProcess extends AsyncDisposable {
  */
 export async function startServiceProcess(env: Readonly<Record<string, string>>): Promise<ServiceProcess> {
   await using opened = new AsyncDisposableStack();
-  const { path: dataDirectory } = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
-  const child = spawn(process.execPath, [mainFile, "serve", "--port", "0"], {
-    env: { COMFYRPC_DATA_DIR: dataDirectory, ...env },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const own = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+  const dataDirectory = env.COMFYRPC_DATA_DIR ?? own.path;
+  const child = spawnService({ ...env, COMFYRPC_DATA_DIR: dataDirectory });
   const exit = exitOf(child);
   opened.defer(async () => {
     child.kill("SIGKILL");
@@ -59,6 +59,24 @@ export async function startServiceProcess(env: Readonly<Record<string, string>>)
     logged: async (message) => void (await log.entry(message)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Starts a service that is expected not to start. Returns its exit code, and what it said. */
+export async function failToStart(
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly exitCode: number | null; readonly said: string }> {
+  const child = spawnService(env);
+  const bound = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const [said, { exitCode }] = await Promise.all([text(child.stderr), exitOf(child)]);
+  clearTimeout(bound);
+  return { exitCode, said };
+}
+
+function spawnService(env: Readonly<Record<string, string>>) {
+  return spawn(process.execPath, [mainFile, "serve", "--port", "0"], {
+    env,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
 }
 
 async function exitOf(child: ChildProcess): Promise<ServiceExit> {
