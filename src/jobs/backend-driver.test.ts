@@ -301,7 +301,7 @@ describe("BackendDriver", () => {
         throw new ServiceError("CANCELLED_BY_CALLER", "stopped");
       };
       const engine = new ScriptedEngine(failing("PROMPT_LOST"), neverStarts);
-      await using alone = await startAlone(engine, { maxQueueMs: 400 });
+      await using alone = await startAlone(engine, { maxQueueMs: 1_000 });
       const { id } = await alone.replica.submit();
       const story = await alone.replica.story(id);
       expect(story.at(-1)?.data).toMatchObject({ state: "failed", failure: { reason: "JOB_TIMEOUT" } });

@@ -5,8 +5,10 @@ import { waitUntil } from "../../test/support/wait-until.ts";
 import type { LastingEvent } from "../domain/job-event.ts";
 import type { RunSignals } from "../engine/engine.ts";
 
-/** Leases that pass on soon. */
-const short = { leaseMs: 200 };
+/** A lease that lasts, unless the clock is put forward by as much. */
+const leaseMs = 1_500;
+/** For a process that looks often whether it can have the lease. */
+const eager = { leaseMs: 300 };
 
 function typesOf(story: readonly LastingEvent[]): string[] {
   return story.map(({ data }) => data.type);
@@ -19,13 +21,13 @@ describe("a backend that another process takes over", () => {
     const backend = new ScriptedBackend();
     await using home = await openJobsHome();
     const [engine, otherEngine] = [backend.connect(), backend.connect()];
-    await using first = home.start(engine, short);
+    await using first = home.start(engine, { leaseMs });
     const { id } = await first.submit();
     await first.hears(id, "started");
 
     const renewals = first.faults.hold("renewLease"); // as of a process that is frozen
-    await renewals.reached;
-    await using second = home.start(otherEngine, short);
+    home.clock.advance(leaseMs);
+    await using second = home.start(otherEngine, eager);
     await waitUntil(() => otherEngine.requests.length === 1, "the second process has taken over");
     const [request] = engine.requests;
     expect(otherEngine.requests).toMatchObject([{ promptId: request?.promptId, resume: true }]);
@@ -52,13 +54,13 @@ describe("a backend that another process takes over", () => {
       signals.push(given);
       return run(request, given);
     };
-    await using first = home.start(engine, short);
+    await using first = home.start(engine, { leaseMs });
     const { id } = await first.submit();
     await first.hears(id, "started");
     const renewals = first.faults.hold("renewLease");
-    await renewals.reached;
+    home.clock.advance(leaseMs);
     const otherEngine = backend.connect();
-    await using second = home.start(otherEngine, short);
+    await using second = home.start(otherEngine, eager);
     await waitUntil(() => otherEngine.requests.length === 1, "the second process has taken over");
     renewals.release();
     await waitUntil(() => signals[0]?.leave.aborted === true, "the first has left the prompt");
@@ -73,12 +75,13 @@ describe("a backend that another process takes over", () => {
     const backend = new ScriptedBackend();
     await using home = await openJobsHome();
     const [engine, otherEngine] = [backend.connect(), backend.connect()];
-    await using first = home.start(engine, { ...short, maxInFlight: 1 });
+    await using first = home.start(engine, { leaseMs, maxInFlight: 1 });
     const running = await first.submit();
     const waiting = await first.submit();
     await first.hears(running.id, "started");
     first.faults.break(); // for good, as far as this process can see
-    await using second = home.start(otherEngine, { ...short, maxInFlight: 1 });
+    home.clock.advance(leaseMs);
+    await using second = home.start(otherEngine, { ...eager, maxInFlight: 1 });
     await waitUntil(() => otherEngine.requests.length === 1, "the second process has taken over");
     backend.finish();
     await second.end(running.id);
@@ -261,7 +264,7 @@ describe("a claim whose answer was lost", () => {
     const backend = new ScriptedBackend();
     await using home = await openJobsHome();
     const engine = backend.connect();
-    await using replica = home.start(engine, short);
+    await using replica = home.start(engine, { leaseMs });
     await waitUntil(() => replica.faults.calls.includes("claim"), "it drives the backend");
     replica.faults.loseAnswer("claim");
     const { id } = await replica.submit({}, plain);
