@@ -273,6 +273,24 @@ describe("JobService", () => {
       expect(engine.requests).toHaveLength(6);
     });
 
+    it("draws anew when the earlier job is removed in the moment between being found and being reused", async () => {
+      const engine = new ScriptedEngine();
+      await using alone = await startAlone(engine);
+      const { home, replica } = alone;
+      const drawn = await replica.end((await replica.submit({ seed: 1n })).id);
+      const hold = replica.faults.hold("submit");
+      const submitted = replica.submit({ seed: 1n, allowReuse: true });
+      await hold.reached;
+      await home.store.remove("", drawn.id, never);
+      const inTwoHours = new Date(home.clock.now().getTime() + 2 * 3_600_000);
+      await home.assets.sweep(inTwoHours, 100, (sha256) => home.blobs.remove(sha256, never), never);
+      hold.release();
+      const { result } = await replica.end((await submitted).id);
+      expect(result?.images).toHaveLength(1);
+      expect(result?.reusedJobId).toBeUndefined();
+      expect(engine.requests).toHaveLength(2);
+    });
+
     it("needs no backend", async () => {
       const engine = new ScriptedEngine();
       await using alone = await startAlone(engine);

@@ -27,6 +27,14 @@ export class ScriptedEngine implements Engine {
   readonly forgotten: string[] = [];
   readonly abandoned: string[] = [];
   memoryFreedCount = 0;
+  /** What it lists. */
+  has: Catalog = {
+    checkpoints: ["m"],
+    loras: [],
+    vaes: [],
+    samplers: ["euler"],
+    schedulers: ["normal"],
+  };
   /** Outputs are there when this has resolved. */
   outputsReady: Promise<void> = Promise.resolve();
   /** The bytes of each output. */
@@ -69,7 +77,7 @@ export class ScriptedEngine implements Engine {
   }
 
   async catalog(): Promise<Catalog> {
-    return { checkpoints: ["m"], loras: [], vaes: [], samplers: ["euler"], schedulers: ["normal"] };
+    return this.has;
   }
 
   async nativeSize(): Promise<undefined> {

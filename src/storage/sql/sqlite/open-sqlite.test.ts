@@ -56,7 +56,9 @@ describe("openSqliteDatabase", () => {
     await other.kill();
     await using database = await openSqliteDatabase(directory.path, deps);
     expect(await database.jobs.get("", other.jobId, never)).toMatchObject({ state: "running" });
-    // Nobody can be alive who holds a lease.
+    // Nobody can be alive who holds a lease, or waits for a job.
+    await database.jobs.attach(other.jobId, never);
+    expect(await database.jobs.detach(other.jobId, never)).toBe(0);
     const next = await lease(database.jobs, "gpu-1", "next");
     expect(await database.jobs.adopt(next, never)).toMatchObject([{ id: other.jobId }]);
   });
@@ -149,7 +151,7 @@ const child = `
 
   const deps = { clock: systemClock, logger: pino({ level: "silent" }) };
   const { jobs } = await openSqliteDatabase(process.argv[1], deps);
-  const job = await running(jobs, await lease(jobs, "gpu-1", "killed"));
+  const job = await running(jobs, await lease(jobs, "gpu-1", "killed"), { attached: true });
   console.log(job.id);
   setInterval(() => {}, 1_000_000);
 `;

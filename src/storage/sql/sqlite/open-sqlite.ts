@@ -47,7 +47,7 @@ export async function openSqliteAccess(
   try {
     const where = `the database in ${directory}`;
     await migrate(access, { where, clock, ...(migrations && { migrations }) }, never);
-    await voidLeases(access);
+    await voidClaimsOfOthers(access);
   } catch (error) {
     throw toStartError(error, directory);
   }
@@ -106,12 +106,13 @@ function toStartError(error: unknown, directory: string): unknown {
     : new DatabaseStartError(`cannot use the database in ${directory}: ${cause.message}`, { cause });
 }
 
-/** Whoever held a lease of a backend did so in a process that is gone. */
-async function voidLeases({ transact, dialect }: SqlAccess): Promise<void> {
+/** Whoever held a lease of a backend, or waited for a job, did so in a process that is gone. */
+async function voidClaimsOfOthers({ transact, dialect }: SqlAccess): Promise<void> {
   await transact(async (db) => {
     await db
       .updateTable("leases")
       .set({ owner: null, driven_until: sql`min(driven_until, ${dialect.nowMs()})` })
       .execute();
+    await db.updateTable("jobs").set({ attached_count: 0 }).where("attached_count", ">", 0).execute();
   }, never);
 }
