@@ -1,5 +1,6 @@
 import { formatSeconds } from "./format-duration.ts";
 import type { ProgressState } from "./progress-state.ts";
+import { shorten } from "./shorten.ts";
 
 /** How wide the bar is in a terminal of `columns`; 0 if there is no room for one. */
 export function barWidth(columns: number): number {
@@ -40,10 +41,4 @@ function stepText({ step }: ProgressState): string[] {
 function etaText({ expectedEndMs }: ProgressState, nowMs: number): string[] {
   if (expectedEndMs === undefined || expectedEndMs < nowMs) return [];
   return [`ETA ${formatSeconds(expectedEndMs - nowMs)}`];
-}
-
-function shorten(text: string, length: number): string {
-  const characters = [...text];
-  if (characters.length <= length) return text;
-  return length < 2 ? "" : `${characters.slice(0, length - 1).join("")}…`;
 }

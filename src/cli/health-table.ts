@@ -2,6 +2,7 @@ import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type BackendHealth, BackendState, type ServiceHealth } from "../../gen/comfyrpc/v1/health_pb.js";
 import { formatSeconds } from "./format-duration.ts";
 import { plainText } from "./plain-text.ts";
+import { tableLines } from "./table.ts";
 
 /** `health` for people: a line about the service, and a table with a row for each backend. */
 export function healthLines(health: ServiceHealth, now: Date): string[] {
@@ -38,13 +39,3 @@ const stateNames: Record<BackendState, string> = {
   [BackendState.DEGRADED]: "degraded",
   [BackendState.DOWN]: "down",
 };
-
-function tableLines(rows: readonly string[][]): string[] {
-  const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-}

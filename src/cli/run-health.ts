@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { type ServiceHealth, ServiceHealthSchema } from "../../gen/comfyrpc/v1/health_pb.js";
 import { type Clock, systemClock } from "../lib/clock.ts";
@@ -8,6 +7,7 @@ import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { healthLines } from "./health-table.ts";
 import type { ImageClient } from "./image-client.ts";
 import type { CliIo } from "./io.ts";
+import { pause } from "./pause.ts";
 import { RpcError } from "./rpc-error.ts";
 import { writeLines } from "./write-lines.ts";
 
@@ -79,15 +79,6 @@ async function ask(
     // While waiting, a service that cannot be reached is what is waited for.
     if (error instanceof RpcError) return error;
     throw error;
-  }
-}
-
-async function pause(timeMs: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(timeMs, undefined, { signal });
-  } catch (error) {
-    // The caller looks at the signal itself.
-    if (!signal.aborted) throw error;
   }
 }
 
