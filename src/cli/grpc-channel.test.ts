@@ -3,6 +3,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
+import type { AssetService } from "../../gen/comfyrpc/v1/asset_service_pb.js";
 import { WorkflowFailureSchema } from "../../gen/comfyrpc/v1/error_pb.js";
 import {
   type HealthResponse,
@@ -10,6 +11,7 @@ import {
   type ImageService,
 } from "../../gen/comfyrpc/v1/image_service_pb.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { type AssetClient, createAssetClient } from "./asset-client.ts";
 import { GrpcChannel } from "./grpc-channel.ts";
 import { createImageClient, type ImageClient } from "./image-client.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -209,6 +211,104 @@ describe("streams", () => {
       const stream = client.generateWithProgress(request, {}, AbortSignal.abort());
       expect((await failureOf(collect(stream))).code).toBe(status.CANCELLED);
       expect(callCount).toBe(0);
+    });
+  });
+});
+
+describe("streams of requests", () => {
+  type UploadAsset = ServiceImpl<typeof AssetService>["uploadAsset"];
+
+  async function withUploads(
+    uploadAsset: UploadAsset,
+    use: (client: AssetClient, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const signal = AbortSignal.timeout(10_000);
+    await using service = await startStagedService({ uploadAsset });
+    {
+      using channel = new GrpcChannel({ address: parseServerAddress(service.address) });
+      await use(createAssetClient(channel), signal);
+    }
+    await service.idle(signal);
+  }
+
+  const piece = { part: { case: "data", value: new Uint8Array(100_000) } } as const;
+
+  it("carry every message, and their one answer", async () => {
+    let byteCount = 0;
+    const count: UploadAsset = async (requests) => {
+      for await (const { part } of requests) if (part.case === "data") byteCount += part.value.byteLength;
+      return { asset: { assetId: "5f2c" } };
+    };
+    async function* requests() {
+      for (let number = 0; number < 30; number++) yield piece;
+    }
+    await withUploads(count, async (client, signal) => {
+      const { asset } = await client.uploadAsset(requests(), signal);
+      expect(asset?.assetId).toBe("5f2c");
+      expect(byteCount).toBe(3_000_000);
+    });
+  });
+
+  it("are asked for no faster than the service takes them", async () => {
+    const enough = Promise.withResolvers<void>();
+    const wait: UploadAsset = async (requests) => {
+      await enough.promise;
+      for await (const _ of requests);
+      return {};
+    };
+    let askedCount = 0;
+    async function* requests() {
+      for (; askedCount < 400; askedCount++) yield piece;
+    }
+    await withUploads(wait, async (client, signal) => {
+      const answer = client.uploadAsset(requests(), signal);
+      // Other calls on the same connection give the client time to run ahead, if it can.
+      for (let number = 0; number < 20; number++) {
+        await failureOf(client.signAssetUrl({ assetId: "5f2c" }, signal));
+      }
+      expect(askedCount).toBeLessThan(400);
+      enough.resolve();
+      await answer;
+      expect(askedCount).toBe(400);
+    });
+  });
+
+  it("are cancelled on the service when aborted", async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const abort = new AbortController();
+    const hang: UploadAsset = async (_, { signal }) => {
+      signal.addEventListener("abort", () => cancelled.resolve());
+      abort.abort();
+      await cancelled.promise;
+      return {};
+    };
+    async function* requests() {
+      for (;;) yield piece;
+    }
+    await withUploads(hang, async (client) => {
+      expect((await failureOf(client.uploadAsset(requests(), abort.signal))).code).toBe(status.CANCELLED);
+      await cancelled.promise;
+    });
+  });
+
+  it("are cancelled on the service when they fail", async () => {
+    const arrived = Promise.withResolvers<void>();
+    const cancelled = Promise.withResolvers<void>();
+    const hang: UploadAsset = async (_, { signal }) => {
+      signal.addEventListener("abort", () => cancelled.resolve());
+      arrived.resolve();
+      await cancelled.promise;
+      return {};
+    };
+    const fault = new Error("the disk is gone");
+    async function* requests() {
+      yield piece;
+      await arrived.promise;
+      throw fault;
+    }
+    await withUploads(hang, async (client, signal) => {
+      await expect(client.uploadAsset(requests(), signal)).rejects.toBe(fault);
+      await cancelled.promise;
     });
   });
 });

@@ -3,6 +3,7 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import {
   create,
   type DescMessage,
+  type DescMethodClientStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   fromBinary,
@@ -14,6 +15,7 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientWritableStream,
   credentials,
   Metadata,
   status,
@@ -125,9 +127,73 @@ export class GrpcChannel implements Disposable {
     }
   }
 
+  /**
+   * Calls a method that takes a stream of requests, which are asked for one by one as the service takes them. If the
+   * service answers before the last, the rest is not asked for. Aborting `signal`, or a failure of `requests`, cancels
+   * the call; that failure is then thrown.
+   *
+   * @throws RpcError as {@link unary} does
+   */
+  async clientStreaming<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodClientStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    options: CallOptions,
+    signal: AbortSignal,
+  ): Promise<MessageShape<O>> {
+    if (signal.aborted) throw cancelledBeforeStart(signal);
+    const answer = Promise.withResolvers<MessageShape<O>>();
+    const call = this.#client.makeClientStreamRequest(
+      pathOf(method),
+      (message: MessageShape<I>) => serialize(method.input, message),
+      (bytes): MessageShape<O> => fromBinary(method.output, bytes),
+      toMetadata(options),
+      toCallOptions(options),
+      (error, response) => {
+        if (response === undefined) answer.reject(toRpcError(error));
+        else answer.resolve(response);
+      },
+    );
+    // Writing after the service has answered fails, which the answer says better.
+    call.on("error", () => {});
+    const cancel = () => call.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      await sendAll(call, method.input, requests, answer.promise);
+      return await answer.promise;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      call.cancel();
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#client.close();
   }
+}
+
+/** Writes `requests`, each when the one before has left, until `answer` is there. */
+async function sendAll<I extends DescMessage>(
+  call: ClientWritableStream<MessageShape<I>>,
+  schema: I,
+  requests: AsyncIterable<MessageInitShape<I>>,
+  answer: Promise<unknown>,
+): Promise<void> {
+  let isAnswered = false;
+  const answered = answer.then(
+    () => {},
+    // The caller looks at the failure itself.
+    () => {},
+  );
+  void answered.then(() => {
+    isAnswered = true;
+  });
+  for await (const request of requests) {
+    if (isAnswered) return;
+    const sent = Promise.withResolvers<void>();
+    call.write(create(schema, request), () => sent.resolve());
+    await Promise.race([sent.promise, answered]);
+  }
+  call.end();
 }
 
 function clientOptions({ address, maxReceiveBytes = 65 * 1024 * 1024 }: GrpcChannelOptions): ClientOptions {
@@ -162,7 +228,7 @@ function tlsCredentials(host: string, ca: Buffer | undefined): ChannelCredential
 
 const nameOfNobody = "address.invalid";
 
-function pathOf(method: DescMethodUnary | DescMethodServerStreaming): string {
+function pathOf(method: DescMethodUnary | DescMethodServerStreaming | DescMethodClientStreaming): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
