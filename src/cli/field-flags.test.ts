@@ -11,6 +11,11 @@ it("finds the option of a field, of a part of it, and of one in a list", () => {
   expect(flagOfField("spec.preview")).toBe("--preview");
   expect(flagOfField("spec.prompt")).toBeUndefined();
   expect(flagOfField("spec.constructor")).toBeUndefined();
+  expect(flagOfField("grid.base.width_px")).toBe("--width");
+  expect(flagOfField("grid.seeds[3]")).toBe("--seeds");
+  expect(flagOfField('options.labels["a b"]')).toBe("--label");
+  expect(flagOfField("filter.states[0]")).toBe("--state");
+  expect(flagOfField("specs.specs[3].width_px")).toBeUndefined();
 });
 
 it("has an option of `generate` for every field of the spec but the prompt", () => {
@@ -22,7 +27,7 @@ it("has an option of `generate` for every field of the spec but the prompt", () 
       ? field.message.fields.map(({ name }) => `spec.${field.name}.${name}`)
       : [`spec.${field.name}`];
   });
-  expect(paths).toHaveLength(20);
+  expect(paths).toHaveLength(23);
   for (const path of paths.filter((path) => path !== "spec.prompt")) {
     expect(options, path).toContain(flagOfField(path));
   }

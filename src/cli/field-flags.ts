@@ -1,8 +1,7 @@
-/** The option of `comfyrpc generate` that sets a field, by its path in the request: `spec.loras[1].name` is `--lora`. */
+/** The option that sets a field, by the path of the field in its request: `spec.loras[1].name` is `--lora`. */
 export function flagOfField(path: string): string | undefined {
-  const parts = path.replace(/\[\d+\]/g, "").split(".");
-  const names = parts[0] === "spec" ? parts.slice(1) : parts;
-  return flags.get(names.join(".")) ?? flags.get(names[0] ?? "");
+  const names = path.replace(/\[[^\]]*\]/g, "").replace(/^(spec|grid\.base|info|options|filter)\./, "");
+  return flags.get(names) ?? flags.get(names.split(".")[0] ?? "");
 }
 
 const flags: ReadonlyMap<string, string> = new Map(
@@ -26,6 +25,26 @@ const flags: ReadonlyMap<string, string> = new Map(
     "preview.format": "--preview-format",
     "output.format": "--format",
     "output.quality": "--quality",
+    "output.strip_metadata": "--strip-metadata",
     "output.inline_limit_bytes": "--inline-limit",
+    detach: "--detach",
+    allow_reuse: "--reuse",
+    request_id: "--request-id",
+    labels: "--label",
+    note: "--note",
+    retention: "--retention",
+    "grid.samplers": "--samplers",
+    "grid.cfgs": "--cfgs",
+    "grid.steps": "--steps",
+    "grid.seeds": "--seeds",
+    states: "--state",
+    create_time_from: "--since",
+    create_time_before: "--until",
+    batch_id: "--batch",
+    after_sequence: "--after",
+    file_name: "--name",
+    sha256: "--sha256",
+    strip_metadata: "--strip-metadata",
+    ttl: "--ttl",
   }),
 );

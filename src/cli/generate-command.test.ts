@@ -6,7 +6,11 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { type GenerationSpec, ImageFormat } from "../../gen/comfyrpc/v1/generation_pb.js";
-import type { GenerateWithProgressResponse, ImageService } from "../../gen/comfyrpc/v1/image_service_pb.js";
+import type {
+  GenerateWithProgressRequest,
+  GenerateWithProgressResponse,
+  ImageService,
+} from "../../gen/comfyrpc/v1/image_service_pb.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { type CapturedIo, captureIo } from "./testing/capture-io.ts";
 import { type CliOutcome, runCli } from "./testing/run-cli.ts";
@@ -90,6 +94,15 @@ describe("generate", () => {
     });
   });
 
+  it("says whose images were used again", async () => {
+    const events = jobEvents(picture);
+    const end = events.at(-1)?.event?.event;
+    if (end?.case === "completed" && end.value.result) end.value.result.reusedJobId = "77aa";
+    await onStage(playing(events), async ({ generate }) => {
+      expect((await generate()).err).toContain("\nby job 77aa, whose images were used again\n");
+    });
+  });
+
   it("sends every option to the service", async () => {
     const specs: (GenerationSpec | undefined)[] = [];
     const record: GenerateWithProgress = async function* ({ spec }) {
@@ -100,7 +113,8 @@ describe("generate", () => {
       const flags =
         "--negative mud --model m.safetensors --size 768x512 --steps 30 --cfg 6.5 --denoise 0.9 --sampler ddim " +
         "--scheduler karras --seed 18446744073709551615 --count 3 --lora a:0.5 --lora b:1:-2 --clip-skip 2 " +
-        "--vae v.pt --preview-size 256 --preview-format webp --format webp --quality 80 --inline-limit 64KiB";
+        "--vae v.pt --preview-size 256 --preview-format webp --format webp --quality 80 --inline-limit 64KiB " +
+        "--strip-metadata --detach --reuse";
       const { exitCode, err } = await generate(flags.split(" "));
       expect(exitCode, err).toBe(0);
       expect(specs[0]).toMatchObject({
@@ -123,8 +137,29 @@ describe("generate", () => {
         clipSkip: 2,
         vae: "v.pt",
         preview: { maxSidePx: 256, format: ImageFormat.WEBP },
-        output: { format: ImageFormat.WEBP, quality: 80, inlineLimitBytes: 65536 },
+        output: { format: ImageFormat.WEBP, quality: 80, inlineLimitBytes: 65536, stripMetadata: true },
+        detach: true,
+        allowReuse: true,
       });
+    });
+  });
+
+  it("sends what is about the job", async () => {
+    const requests: GenerateWithProgressRequest[] = [];
+    const record: GenerateWithProgress = async function* (request) {
+      requests.push(request);
+      yield* jobEvents(picture);
+    };
+    await onStage(record, async ({ generate }) => {
+      const flags = "--request-id order-42 -l team=web --label draft= --note why --retention 90m";
+      await generate(flags.split(" "));
+      await generate();
+      expect(requests[0]).toMatchObject({
+        requestId: "order-42",
+        options: { labels: { team: "web", draft: "" }, note: "why", retention: { seconds: 5400n } },
+      });
+      expect(requests[1]?.requestId).toBe("");
+      expect(requests[1]?.options).toBeUndefined();
     });
   });
 
@@ -141,6 +176,8 @@ describe("generate", () => {
       expect(set).toEqual([
         ["prompt", "a red fox"],
         ["loras", []],
+        ["detach", false],
+        ["allowReuse", false],
       ]);
     });
   });
@@ -367,6 +404,7 @@ describe("failures", () => {
     [Code.DeadlineExceeded, 4],
     [Code.ResourceExhausted, 5],
     [Code.FailedPrecondition, 1],
+    [Code.NotFound, 6],
     [Code.Internal, 1],
     [Code.Canceled, 1],
   ])("with status %i end with %i", async (code, expected) => {
@@ -442,6 +480,26 @@ describe("Ctrl-C", () => {
     });
   });
 
+  it.each([
+    [["--detach"], /^stopped waiting; the job goes on, to see it:\n {2}comfyrpc jobs watch 0b5c\n$/m],
+    [["--request-id", "r1"], /^cancelled; the service stops the work unless you come back soon\n$/m],
+  ])("with %j says what becomes of the job", async (flags, message) => {
+    const abort = new AbortController();
+    const hang: GenerateWithProgress = async function* (_, { signal }) {
+      yield* workEvents();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    };
+    await onStage(hang, async ({ generate }) => {
+      const io = captureIo();
+      const run = generate(flags, io, abort.signal);
+      await io.errHas("Starting on gpu-a", AbortSignal.timeout(10_000));
+      abort.abort();
+      const { exitCode, err } = await run;
+      expect(exitCode).toBe(130);
+      expect(err).toMatch(message);
+    });
+  });
+
   it("is no failure for --json either, but said", async () => {
     const abort = new AbortController();
     const hang: GenerateWithProgress = async function* (_, { signal }) {
@@ -467,6 +525,8 @@ describe("wrong usage", () => {
     [["--format", "png", "--out", "fox.jpg"], /--format png contradicts --out fox\.jpg/],
     [["--out", "fox.gif"], /cannot make \.gif/],
     [["--server", "ftp://x"], /ftp:\/\/ is not spoken/],
+    [["--label", "team"], /Write it as name=value/],
+    [["--retention", "3"], /Write it as 90s, 15m, 1h30m or 7d/],
     [["--ca", "no-such-file.pem"], /--ca: cannot read no-such-file\.pem/],
     [["--stepz", "3"], /Did you mean --steps/],
     [["two"], /too many arguments/],
@@ -495,7 +555,9 @@ describe("help", () => {
   it("lists the commands, and prints the version", async () => {
     const help = await runCli(["--help"]);
     expect(help.exitCode).toBe(0);
-    expect(help.out).toMatch(/generate .*draw images.*\n.*health /);
+    expect(help.out).toMatch(
+      /generate .*draw images.*\n.*health /,
+    );
     expect(await runCli(["--version"])).toMatchObject({ exitCode: 0, out: "1.2.3\n" });
     expect((await runCli(["draw"])).exitCode).toBe(2);
   });

@@ -5,6 +5,8 @@ import { finishCommand } from "./finish-command.ts";
 import { addGenerationOptions, readGeneration } from "./generation-options.ts";
 import { createImageClient } from "./image-client.ts";
 import type { CliContext } from "./io.ts";
+import { detachOption, JobFlags, jobOptions, toJobRequest } from "./job-options.ts";
+import { addOptionGroup } from "./option-groups.ts";
 import { runGenerate } from "./run-generate.ts";
 
 /** `comfyrpc generate`: has a running service draw images, and saves them. */
@@ -14,18 +16,23 @@ export function generateCommand(context: CliContext): Command {
     .description("Draws images, shows how it goes, saves them, and prints the names of the files.")
     .argument("<prompt>", "what the picture should show")
     .action((prompt: string) => finishCommand(context, () => generate(prompt, command, context)));
-  addConnectionOptions(addGenerationOptions(command));
+  addGenerationOptions(command);
+  addOptionGroup(command, "Job:", [...jobOptions(), detachOption()]);
+  addConnectionOptions(command);
   return command.addHelpText("after", `\n${examples}\n${exitCodeHelp}`);
 }
 
 async function generate(prompt: string, command: Command, context: CliContext): Promise<ExitCode> {
   const { spec, options } = readGeneration(prompt, command);
+  const flags = JobFlags.parse(command.opts());
+  spec.detach = flags.detach;
+  spec.allowReuse = flags.reuse;
   const { channel, serverName } = await openConnection(command);
   using _ = channel;
   return await runGenerate(
     createImageClient(channel),
     spec,
-    { ...options, serverName },
+    { ...options, serverName, job: toJobRequest(flags) },
     context,
     context.signal,
   );

@@ -1,13 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Image } from "../../gen/comfyrpc/v1/image_pb.js";
 import type { ImageChunk, ImageProduced, JobEvent } from "../../gen/comfyrpc/v1/job_event_pb.js";
+import { DeliveryError } from "./delivery-error.ts";
 import { fileNameFor, type OutputTarget } from "./output-target.ts";
 import { PendingFile } from "./pending-file.ts";
-
-/** An image came otherwise than it was announced. */
-export class DeliveryError extends Error {
-  override readonly name = "DeliveryError";
-}
 
 /** Where and how to save the images of a job. */
 export interface ImageReceiverOptions {

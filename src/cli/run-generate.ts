@@ -3,18 +3,19 @@ import { type JobEvent, JobEventSchema } from "../../gen/comfyrpc/v1/job_event_p
 import { type GenerationResult, GenerationResultSchema } from "../../gen/comfyrpc/v1/result_pb.js";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { createProgressView } from "./create-progress-view.ts";
+import { DeliveryError } from "./delivery-error.ts";
 import { errorJson, errorLines } from "./describe-error.ts";
 import { jsonLine, toJsonValue } from "./event-json.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
+import { isExplained } from "./explained-error.ts";
 import type { ImageClient } from "./image-client.ts";
-import { DeliveryError, ImageReceiver } from "./image-receiver.ts";
+import { ImageReceiver } from "./image-receiver.ts";
 import type { CliIo } from "./io.ts";
+import type { JobRequest } from "./job-options.ts";
 import { assertNotTaken, type OutputTarget } from "./output-target.ts";
+import { plainText } from "./plain-text.ts";
 import { PreviewFiles } from "./preview-files.ts";
-import { RpcError } from "./rpc-error.ts";
 import { summaryLines } from "./summary.ts";
-import { isSystemError } from "./system-error.ts";
-import { UsageError } from "./usage-error.ts";
 import { writeLines } from "./write-lines.ts";
 
 /** What to do with a generation beside drawing it. */
@@ -32,11 +33,13 @@ export interface GenerateOptions {
   readonly quiet: boolean;
   /** The service, as it is named to people. */
   readonly serverName: string;
+  /** What to ask of the job beside drawing. Default: nothing. */
+  readonly job?: JobRequest;
 }
 
 /**
- * Draws `spec`, shows how it goes, saves the images, and says what was made. Aborting `signal` cancels the job, also on
- * the backend, and ends with 130. Only whole images are left on the disk, however it ends.
+ * Draws `spec`, shows how it goes, saves the images, and says what was made. Aborting `signal` cancels the job unless the
+ * spec detaches it, also on the backend, and ends with 130. Only whole images are left on the disk, however it ends.
  *
  * Failures that can be explained are written to standard error and become an exit code; others are thrown.
  */
@@ -66,7 +69,7 @@ class GenerateRun {
   readonly #clock: Clock;
   readonly #images: ImageReceiver;
   readonly #previews: PreviewFiles | undefined;
-  #hasAnswered = false;
+  #jobId: string | undefined;
 
   constructor(client: ImageClient, spec: GenerationSpec, options: GenerateOptions, io: CliIo, clock: Clock) {
     this.#client = client;
@@ -86,9 +89,10 @@ class GenerateRun {
     await using images = this.#images;
     using view = createProgressView({ serverName, io: this.#io, clock: this.#clock }, quiet || json);
     const call = timeoutMs === undefined ? {} : { timeoutMs };
-    for await (const { event } of this.#client.generateWithProgress({ spec: this.#spec }, call, signal)) {
+    const request = { spec: this.#spec, ...this.#options.job };
+    for await (const { event } of this.#client.generateWithProgress(request, call, signal)) {
       if (!event) continue;
-      this.#hasAnswered = true;
+      this.#jobId = event.jobId;
       if (json) this.#writeJson(event);
       view.show(event);
       await this.#previews?.accept(event);
@@ -120,10 +124,22 @@ class GenerateRun {
     const { json, serverName } = this.#options;
     if (json) this.#io.stdout.write(`${JSON.stringify({ error: errorJson(error) })}\n`);
     const lines = isAborted
-      ? ["cancelled; the service stops the work"]
-      : errorLines(error, { serverName, hasAnswered: this.#hasAnswered });
+      ? this.#stoppedLines()
+      : errorLines(error, { serverName, hasAnswered: this.#jobId !== undefined });
     writeLines(this.#io, [...lines, ...this.#keptLines()]);
     return isAborted ? ExitCode.cancelled : exitCodeOf(error);
+  }
+
+  #stoppedLines(): string[] {
+    if (this.#spec.detach && this.#jobId !== undefined) {
+      return [
+        "stopped waiting; the job goes on, to see it:",
+        `  comfyrpc jobs watch ${plainText(this.#jobId)}`,
+      ];
+    }
+    return [
+      `cancelled; the service stops the work${this.#options.job?.requestId ? " unless you come back soon" : ""}`,
+    ];
   }
 
   #previewLines(): string[] {
@@ -139,13 +155,4 @@ class GenerateRun {
     // A chunk is nothing but bytes, which are left out.
     if (event.event.case !== "imageChunk") this.#io.stdout.write(jsonLine(JobEventSchema, event));
   }
-}
-
-function isExplained(error: unknown): error is Error {
-  return (
-    error instanceof RpcError ||
-    error instanceof UsageError ||
-    error instanceof DeliveryError ||
-    isSystemError(error)
-  );
 }

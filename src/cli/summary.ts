@@ -9,7 +9,7 @@ export function summaryLines(result: GenerationResult): string[] {
   const model = plainText(result.resolvedSpec?.model ?? "");
   const facts = [sizeText(result.images), seedText(result.images), ...(model ? [`model ${model}`] : [])];
   const by = `${backendText(result.backend)}${timeText(result.timings)}${attemptText(result.attemptCount)}`;
-  return [facts.join(", "), by, ...builtInNote(result.backend)];
+  return [facts.join(", "), by, ...reusedNote(result.reusedJobId), ...builtInNote(result.backend)];
 }
 
 function sizeText(images: readonly Image[]): string {
@@ -43,6 +43,10 @@ function timeText(timings: PhaseTimings | undefined): string {
 
 function attemptText(attemptCount: number): string {
   return attemptCount > 1 ? `, after ${attemptCount} attempts` : "";
+}
+
+function reusedNote(jobId: string): string[] {
+  return jobId === "" ? [] : [`by job ${plainText(jobId)}, whose images were used again`];
 }
 
 function builtInNote(backend: Backend | undefined): string[] {

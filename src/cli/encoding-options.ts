@@ -1,0 +1,61 @@
+import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Option } from "commander";
+import { z } from "zod";
+import type { ImageFormat, OutputOptionsSchema } from "../../gen/comfyrpc/v1/generation_pb.js";
+import { formatNames, formatOfName } from "./image-format.ts";
+import { parseWholeNumber } from "./option-values.ts";
+import type { OutputTarget } from "./output-target.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** The options that say how images are encoded, to be read by {@link EncodingFlags}. */
+export function encodingOptions(): Option[] {
+  return [
+    new Option("-f, --format <format>", "png unless given, or what --out says").choices(formatNames),
+    new Option("--quality <n>", "of jpeg, webp and avif, 1 to 100").argParser(parseWholeNumber),
+    new Option("--strip-metadata", "leave the workflow and its prompt out of a png"),
+  ];
+}
+
+/** What the options about encoding leave in the options of a command. */
+export const EncodingFlags = z.object({
+  format: z.enum(formatNames).optional(),
+  quality: z.number().optional(),
+  stripMetadata: z.boolean().optional(),
+  inlineLimit: z.number().optional(),
+});
+
+export type EncodingFlags = z.infer<typeof EncodingFlags>;
+
+/**
+ * The part of a spec about encoding; `undefined` where nothing was asked for.
+ *
+ * @param target where the images go; a file says its format by its name
+ * @throws UsageError if that contradicts `--format`
+ */
+export function toOutput(
+  flags: EncodingFlags,
+  target: OutputTarget | undefined,
+): MessageInitShape<typeof OutputOptionsSchema> | undefined {
+  const { quality, inlineLimit: inlineLimitBytes, stripMetadata } = flags;
+  const format = toFormat(flags, target);
+  const values = [format, quality, inlineLimitBytes, stripMetadata];
+  if (values.every((value) => value === undefined)) return undefined;
+  return {
+    quality,
+    inlineLimitBytes,
+    ...(format === undefined ? {} : { format }),
+    ...(stripMetadata === undefined ? {} : { stripMetadata }),
+  };
+}
+
+/** A file name says its format as well as `--format` does, so they must not differ. */
+function toFormat({ format }: EncodingFlags, target: OutputTarget | undefined): ImageFormat | undefined {
+  const named = format && formatOfName(format);
+  if (target === undefined || target.kind === "directory") return named;
+  if (named !== undefined && named !== target.format) {
+    const path = join(target.directory, `${target.stem}.${target.extension}`);
+    throw new UsageError(`--format ${format} contradicts --out ${path}`);
+  }
+  return target.format;
+}
