@@ -10,5 +10,6 @@ export function createProgressView(options: ProgressViewOptions, isQuiet: boolea
 
 const silentView: ProgressView = {
   show: () => {},
+  showLost: () => {},
   [Symbol.dispose]: () => {},
 };

@@ -18,7 +18,11 @@ export interface CallContext {
 /** `error` in lines for people: the reason and the text, then what is known of fields, nodes and of trying again. */
 export function errorLines(error: Error, context: CallContext): string[] {
   if (!(error instanceof RpcError)) return [`error: ${plainText(error.message)}`];
-  if (isUnreachable(error)) return unreachableLines(error, context);
+  return isUnreachable(error) ? unreachableLines(error, context) : failureLines(error);
+}
+
+/** As {@link errorLines}, for a failure that the service told of, such as that of a job. */
+export function failureLines(error: RpcError): string[] {
   const { reason, violations, nodes, retryAfterMs } = error.details;
   return [
     `error: ${reason ?? error.codeName}: ${plainText(error.message)}`,

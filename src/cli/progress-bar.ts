@@ -1,74 +1,31 @@
-import { Writable } from "node:stream";
-import cliProgress, { type Options } from "cli-progress";
 import type { JobEvent } from "../../gen/comfyrpc/v1/job_event_pb.js";
 import type { Clock } from "../lib/clock.ts";
-import { barWidth, formatProgress } from "./format-progress.ts";
-import type { CliIo } from "./io.ts";
-import { initialState, nextState, type ProgressState } from "./progress-state.ts";
+import { initialState, lostState, nextState, type ProgressState } from "./progress-state.ts";
 import type { ProgressView, ProgressViewOptions } from "./progress-view.ts";
+import { StatusLine } from "./status-line.ts";
 
-/** One line of a terminal that is drawn again ten times a second, so that the time goes on between events. */
+/** One job in one line of a terminal. */
 export class ProgressBar implements ProgressView {
-  readonly #io: CliIo;
   readonly #clock: Clock;
-  readonly #startMs: number;
-  readonly #bar: cliProgress.SingleBar;
+  readonly #line: StatusLine;
   #state: ProgressState;
 
   constructor({ io, clock, serverName }: ProgressViewOptions) {
-    this.#io = io;
     this.#clock = clock;
-    this.#startMs = clock.monotonicMs();
     this.#state = initialState(serverName);
-    this.#bar = new cliProgress.SingleBar({
-      stream: new TerminalStream(io),
-      format: (options) => this.#format(options),
-      barsize: 30,
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
-      clearOnComplete: true,
-      // Lines are kept short enough here, so the terminal need not be told, nor be left in a state of its own.
-      linewrap: null,
-    });
-    this.#bar.start(1, 0);
+    this.#line = new StatusLine(io, clock, this.#state);
   }
 
   show(event: JobEvent): void {
     this.#state = nextState(this.#state, event, this.#clock.monotonicMs());
-    this.#bar.update(this.#state.fraction);
+    this.#line.set(this.#state);
+  }
+
+  showLost(): void {
+    this.#line.set(lostState(this.#state));
   }
 
   [Symbol.dispose](): void {
-    this.#bar.stop();
-  }
-
-  #format(options: Options): string {
-    const { columns } = this.#io;
-    const bar = cliProgress.Format.BarFormat(this.#state.fraction, {
-      ...options,
-      barsize: barWidth(columns),
-    });
-    return formatProgress(this.#state, bar, columns, this.#startMs, this.#clock.monotonicMs());
-  }
-}
-
-/** Makes cli-progress see the terminal that the program was told of. */
-class TerminalStream extends Writable {
-  readonly isTTY = true;
-  readonly #io: CliIo;
-
-  constructor(io: CliIo) {
-    super({ decodeStrings: false });
-    this.#io = io;
-  }
-
-  get columns(): number {
-    return this.#io.columns;
-  }
-
-  override _write(chunk: unknown, _encoding: string, done: () => void): void {
-    // Not waiting keeps what is written here in order with what others write to the same stream.
-    this.#io.stderr.write(chunk);
-    done();
+    this.#line[Symbol.dispose]();
   }
 }

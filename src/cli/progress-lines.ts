@@ -2,7 +2,7 @@ import type { JobEvent } from "../../gen/comfyrpc/v1/job_event_pb.js";
 import type { Clock } from "../lib/clock.ts";
 import { formatProgress } from "./format-progress.ts";
 import type { CliIo } from "./io.ts";
-import { initialState, nextState, type ProgressState } from "./progress-state.ts";
+import { initialState, lostState, nextState, type ProgressState } from "./progress-state.ts";
 import type { ProgressView, ProgressViewOptions } from "./progress-view.ts";
 
 /** Shortest time between two lines about the same phase, in milliseconds. */
@@ -30,14 +30,18 @@ export class ProgressLines implements ProgressView {
     this.#state = nextState(before, event, nowMs);
     const isNews = isPhase(event) && this.#state.activity !== before.activity;
     const isDue = this.#state !== before && nowMs - this.#lastLineMs >= quietTimeMs;
-    if (isNews || isDue) this.#print(nowMs);
+    if (isNews || isDue) this.#print(this.#state, nowMs);
+  }
+
+  showLost(): void {
+    this.#print(lostState(this.#state), this.#clock.monotonicMs());
   }
 
   [Symbol.dispose](): void {}
 
-  #print(nowMs: number): void {
+  #print(state: ProgressState, nowMs: number): void {
     this.#lastLineMs = nowMs;
-    const line = formatProgress(this.#state, "", lineLength, this.#startMs, nowMs);
+    const line = formatProgress(state, "", lineLength, this.#startMs, nowMs);
     this.#io.stderr.write(`${line.trimStart()}\n`);
   }
 }

@@ -36,6 +36,8 @@ export function nextState(state: ProgressState, { event }: JobEvent, nowMs: numb
     }
     case "progress":
       return afterProgress(state, event.value, nowMs);
+    case "cancelling":
+      return { ...waiting("Stopping"), isRunning: true, fraction: state.fraction };
     case "image": {
       const number = (event.value.image?.index ?? 0) + 1;
       return { activity: `Receiving image ${number}`, isRunning: true, fraction: state.fraction };
@@ -43,6 +45,11 @@ export function nextState(state: ProgressState, { event }: JobEvent, nowMs: numb
     default:
       return state;
   }
+}
+
+/** What to show in place of `state` while the service is out of reach. */
+export function lostState({ isRunning, fraction }: ProgressState): ProgressState {
+  return { activity: "Connection lost, trying again", isRunning, fraction };
 }
 
 function waiting(activity: string): ProgressState {

@@ -6,6 +6,8 @@ import type { CliIo } from "./io.ts";
 export interface ProgressView extends Disposable {
   /** Shows what `event` changes. */
   show(event: JobEvent): void;
+  /** Shows, until the next event, that the service is out of reach and tried again. */
+  showLost(): void;
 }
 
 /** What a view is made with. */

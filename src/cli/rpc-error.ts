@@ -55,6 +55,11 @@ export function toRpcError(error: unknown): unknown {
   return new RpcError(error.code, message, rich ? unpackDetails(rich.details) : noDetails, { cause: error });
 }
 
+/** Makes an {@link RpcError} of a status that a message carries, such as that of a job which failed. */
+export function rpcErrorOf({ code, message, details }: Status): RpcError {
+  return new RpcError(code in status ? code : status.UNKNOWN, message, unpackDetails(details));
+}
+
 const noDetails: RpcErrorDetails = {
   reason: undefined,
   domain: undefined,
