@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-import { generateCommand } from "./cli/generate-command.ts";
-import { healthCommand } from "./cli/health-command.ts";
+import { clientCommands } from "./cli/client-commands.ts";
 import { runProgram } from "./cli/program.ts";
 import { onClosedOutput } from "./commands/closed-output.ts";
 import { demoCommand } from "./commands/demo-command.ts";
@@ -25,9 +24,13 @@ for (const output of [process.stdout, process.stderr]) {
 process.exitCode = await runProgram(
   process.argv.slice(2),
   {
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     isTty: process.stderr.isTTY === true,
+    isStdoutTty: process.stdout.isTTY === true,
     get columns() {
       return process.stderr.columns ?? 80;
     },
@@ -36,8 +39,7 @@ process.exitCode = await runProgram(
   (context) => ({
     version,
     commands: [
-      generateCommand(context),
-      healthCommand(context),
+      ...clientCommands(context),
       serveCommand(context, process.env),
       engineCommand(context),
       demoCommand(context, process.env),

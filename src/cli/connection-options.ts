@@ -2,14 +2,17 @@ import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { GrpcChannel } from "./grpc-channel.ts";
-import { defaultServer, formatServerAddress, parseServerAddress } from "./server-address.ts";
+import { baseUrlOf, defaultServer, formatServerAddress, parseServerAddress } from "./server-address.ts";
 import { isSystemError } from "./system-error.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** A way to a service, and its name for people. Dispose of the channel. */
+/** A way to a service. Dispose of the channel. */
 export interface Connection {
   readonly channel: GrpcChannel;
+  /** The service, as it is named to people. */
   readonly serverName: string;
+  /** The address that paths of the service are put after, such as `http://127.0.0.1:8080`. */
+  readonly baseUrl: string;
 }
 
 /** Adds `--server`, `--tls` and `--ca` to `command`. */
@@ -26,7 +29,11 @@ export async function openConnection(command: Command): Promise<Connection> {
   const flags = ConnectionFlags.parse(command.opts());
   const address = parseServerAddress(flags.server, flags.tls === true || flags.ca !== undefined);
   const trusted = flags.ca === undefined ? {} : { ca: await readCa(flags.ca) };
-  return { channel: new GrpcChannel({ address, ...trusted }), serverName: formatServerAddress(address) };
+  return {
+    channel: new GrpcChannel({ address, ...trusted }),
+    serverName: formatServerAddress(address),
+    baseUrl: baseUrlOf(address),
+  };
 }
 
 const server = new Option("--server <address>", "host:port, http://… or https://…")

@@ -1,8 +1,10 @@
-import type { Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import type { ExitCode } from "./exit-code.ts";
 
-/** Where a command writes. Commands know no other way out: neither `console` nor `process`. */
+/** What a command reads and writes. Commands know no other way in and out: neither `console` nor `process`. */
 export interface CliIo {
+  /** What `-` in place of a file reads. */
+  readonly stdin: Readable;
   /** Results: file names, tables, JSON lines. */
   readonly stdout: Writable;
   /** Everything for people that is not a result: progress, summary, errors. */
@@ -11,6 +13,8 @@ export interface CliIo {
   readonly isTty: boolean;
   /** Width of that terminal in characters. Read at each drawing, so a getter follows a resized window. */
   readonly columns: number;
+  /** Whether `stdout` is a terminal, where lines are to fit and bytes of images do harm. */
+  readonly isStdoutTty: boolean;
 }
 
 /** What a command of the program is run with. */

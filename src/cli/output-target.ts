@@ -23,6 +23,7 @@ export type OutputTarget =
 /** A file name in two parts, so that a number can go between them. */
 export interface FileName {
   readonly stem: string;
+  /** Without its dot; empty for none. */
   readonly extension: string;
 }
 
@@ -75,7 +76,8 @@ function numbered({ stem, extension }: FileName, index: number, imageCount: numb
   return { stem: imageCount > 1 ? `${stem}-${index + 1}` : stem, extension };
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether there is anything at `path`. */
+export async function exists(path: string): Promise<boolean> {
   try {
     await access(path);
     return true;

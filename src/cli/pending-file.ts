@@ -39,9 +39,7 @@ export class PendingFile implements AsyncDisposable {
    */
   async commit(name: FileName, overwrite: boolean): Promise<string> {
     await this.#handle.close();
-    const path = overwrite
-      ? join(this.#directory, `${name.stem}.${name.extension}`)
-      : await reserveName(this.#directory, name);
+    const path = overwrite ? join(this.#directory, fileName(name)) : await reserveName(this.#directory, name);
     try {
       await rename(this.#temporaryPath, path);
     } catch (error) {
@@ -59,10 +57,14 @@ export class PendingFile implements AsyncDisposable {
   }
 }
 
+function fileName({ stem, extension }: FileName): string {
+  return extension === "" ? stem : `${stem}.${extension}`;
+}
+
 /** Takes the first free name by making an empty file, which no other process can do at the same time. */
 async function reserveName(directory: string, { stem, extension }: FileName): Promise<string> {
   for (let number = 1; ; number++) {
-    const path = join(directory, `${number === 1 ? stem : `${stem}-${number}`}.${extension}`);
+    const path = join(directory, fileName({ stem: number === 1 ? stem : `${stem}-${number}`, extension }));
     try {
       const handle = await open(path, "wx");
       await handle.close();

@@ -51,19 +51,30 @@ function createProgram({ version, commands }: ProgramOptions, io: CliIo): Comman
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of commands) program.addCommand(inheritSettings(command, program));
   return program;
 }
 
-/** Delegates to `io`, whose `columns` may change. */
+/** commander hands settings on only to subcommands that are made after them. */
+function inheritSettings(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const subcommand of command.commands) inheritSettings(subcommand, command);
+  return command;
+}
+
+/** Delegates to `io`, whose `columns` may change, and whose `stdin` is not opened before a command wants it. */
 function withExitCode(
   io: CliIo & Pick<CliContext, "signal">,
   setExitCode: (code: ExitCode) => void,
 ): CliContext {
   return {
+    get stdin() {
+      return io.stdin;
+    },
     stdout: io.stdout,
     stderr: io.stderr,
     isTty: io.isTty,
+    isStdoutTty: io.isStdoutTty,
     get columns() {
       return io.columns;
     },

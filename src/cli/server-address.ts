@@ -41,6 +41,11 @@ export function formatServerAddress({ host, port, tls }: ServerAddress): string 
   return `${tls ? "https://" : ""}${hostPort(host, port)}`;
 }
 
+/** `address` as a URL without a path, such as `http://127.0.0.1:8080`. */
+export function baseUrlOf({ host, port, tls }: ServerAddress): string {
+  return `${tls ? "https" : "http"}://${hostPort(host, port)}`;
+}
+
 /** `address` as a gRPC target: https://github.com/grpc/grpc/blob/master/doc/naming.md */
 export function grpcTarget({ host, port }: ServerAddress): string {
   return `dns:${hostPort(host, port)}`;

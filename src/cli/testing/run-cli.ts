@@ -1,6 +1,5 @@
+import { clientCommands } from "../client-commands.ts";
 import type { ExitCode } from "../exit-code.ts";
-import { generateCommand } from "../generate-command.ts";
-import { healthCommand } from "../health-command.ts";
 import { runProgram } from "../program.ts";
 import { type CapturedIo, captureIo } from "./capture-io.ts";
 
@@ -23,13 +22,15 @@ export async function runCli(args: readonly string[], options: RunCliOptions = {
   const exitCode = await runProgram(
     args,
     {
+      stdin: io.stdin,
       stdout: io.stdout,
       stderr: io.stderr,
       isTty: io.isTty,
+      isStdoutTty: io.isStdoutTty,
       columns: io.columns,
       signal,
     },
-    (context) => ({ version: "1.2.3", commands: [generateCommand(context), healthCommand(context)] }),
+    (context) => ({ version: "1.2.3", commands: clientCommands(context) }),
   );
   return { exitCode, out: io.out(), err: io.err() };
 }

@@ -1,0 +1,32 @@
+import type { Asset } from "../../../gen/comfyrpc/v1/asset_pb.js";
+import { plainText } from "../plain-text.ts";
+
+/**
+ * A name to save `asset` under: that which its uploader gave it, else the start of its id. Whatever a stranger may have
+ * called it, it is a visible file in the directory that it is put into, on any system.
+ */
+export function assetFileName({ fileName, assetId, mediaType }: Asset): string {
+  const name = safeName(fileName);
+  return name === "" ? `${safeName(assetId).slice(0, 16) || "asset"}.${extensionFor(mediaType)}` : name;
+}
+
+function safeName(name: string): string {
+  return plainText(name)
+    .replace(/[/\\:*?"<>|]/g, "_")
+    .replace(/^[.\s]+|[.\s]+$/g, "")
+    .slice(0, 200);
+}
+
+function extensionFor(mediaType: string): string {
+  return extensions.get(mediaType) ?? "bin";
+}
+
+const extensions: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/avif": "avif",
+    "image/gif": "gif",
+  }),
+);

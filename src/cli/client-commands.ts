@@ -1,0 +1,14 @@
+import type { Command } from "commander";
+import { assetsCommand } from "./assets/assets-command.ts";
+import { generateCommand } from "./generate-command.ts";
+import { healthCommand } from "./health-command.ts";
+import type { CliContext } from "./io.ts";
+
+/** The commands that only talk to a service, in the order in which the help lists them. */
+export function clientCommands(context: CliContext): Command[] {
+  return [
+    generateCommand(context),
+    assetsCommand(context),
+    healthCommand(context),
+  ];
+}
