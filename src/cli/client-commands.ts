@@ -3,11 +3,15 @@ import { assetsCommand } from "./assets/assets-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { healthCommand } from "./health-command.ts";
 import type { CliContext } from "./io.ts";
+import { jobsCommand } from "./jobs/jobs-command.ts";
+import { submitCommand } from "./submit-command.ts";
 
 /** The commands that only talk to a service, in the order in which the help lists them. */
 export function clientCommands(context: CliContext): Command[] {
   return [
     generateCommand(context),
+    submitCommand(context),
+    jobsCommand(context),
     assetsCommand(context),
     healthCommand(context),
   ];

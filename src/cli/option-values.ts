@@ -43,10 +43,19 @@ export function parseLora(text: string): LoraFlag {
 /** Reads a seed: 0 to 2^64-1, in full. */
 export function parseSeed(text: string): bigint {
   const seed = /^\d+$/.test(text) ? BigInt(text) : undefined;
-  if (seed === undefined || seed > maxSeed) {
+  if (seed === undefined || seed > maxUint64) {
     throw new InvalidArgumentError("A seed is a whole number from 0 to 18446744073709551615.");
   }
   return seed;
+}
+
+/** Reads the number of an event: 0 to 2^64-1, in full. */
+export function parseSequence(text: string): bigint {
+  const sequence = /^\d+$/.test(text) ? BigInt(text) : undefined;
+  if (sequence === undefined || sequence > maxUint64) {
+    throw new InvalidArgumentError("It takes the number of an event.");
+  }
+  return sequence;
 }
 
 /** Reads a whole number from 0 to 2^32-1. */
@@ -80,7 +89,7 @@ export function parseByteCount(text: string): number {
   return byteCount;
 }
 
-const maxSeed = 2n ** 64n - 1n;
+const maxUint64 = 2n ** 64n - 1n;
 const maxUint32 = 2 ** 32 - 1;
 const maxTimerMs = 2 ** 31 - 1;
 const bytesPerUnit: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2 };

@@ -8,11 +8,13 @@ export class PreviewFiles {
   readonly #directory: string;
   readonly #paths: string[] = [];
   #stem = "preview";
-  #seed = 0n;
+  #seed: bigint;
 
-  constructor(directory: string, prompt: string) {
+  /** @param seed of the job, where its first event may not come by */
+  constructor(directory: string, prompt: string, seed = 0n) {
     this.#directory = directory;
     this.#stem = promptSlug(prompt);
+    this.#seed = seed;
   }
 
   /** Paths of the previews that are saved. */
@@ -21,7 +23,7 @@ export class PreviewFiles {
   }
 
   async accept({ event }: JobEvent): Promise<void> {
-    if (event.case === "accepted") this.#seed = event.value.resolvedSpec?.seed ?? 0n;
+    if (event.case === "accepted") this.#seed = event.value.resolvedSpec?.seed ?? this.#seed;
     if (event.case !== "preview") return;
     const { data, format, imageIndex } = event.value;
     const seed = BigInt.asUintN(64, this.#seed + BigInt(imageIndex));

@@ -1,0 +1,91 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { GenerationSpec, Lora } from "../../../gen/comfyrpc/v1/generation_pb.js";
+import type { Image } from "../../../gen/comfyrpc/v1/image_pb.js";
+import type { Job } from "../../../gen/comfyrpc/v1/job_pb.js";
+import { failureLines } from "../describe-error.ts";
+import { formatBytes } from "../format-bytes.ts";
+import { formatTime } from "../format-time.ts";
+import { plainText } from "../plain-text.ts";
+import { rpcErrorOf } from "../rpc-error.ts";
+import { nameOfState } from "./job-states.ts";
+
+/** All that people may want to know of `job`: a line for each thing, after its name. */
+export function jobDetails(job: Job, now: Date): string[] {
+  const facts: Fact[] = [
+    ["job", job.jobId],
+    ["state", nameOfState(job.state) + attemptText(job)],
+    ...(job.resolvedSpec ? specFacts(job.resolvedSpec) : []),
+    ["labels", labelsText(job.labels)],
+    ["note", job.note],
+    ["request", job.requestId],
+    ["batch", job.batchId && `${job.batchId}, number ${job.batchIndex + 1}`],
+    ["created", timeText(job.createTime, now)],
+    ["started", timeText(job.startTime, now)],
+    ["ended", timeText(job.endTime, now)],
+    ["kept until", timeText(job.expireTime, now)],
+    ["reused", job.result?.reusedJobId ?? ""],
+    ...job.images.flatMap(imageFacts),
+  ];
+  const lines = facts
+    .map(([name, text]): Fact => [name, plainText(text)])
+    .filter(([, text]) => text !== "")
+    .map(([name, text]) => `${name.padEnd(nameWidth)}  ${text}`);
+  return [...lines, ...errorText(job)];
+}
+
+type Fact = readonly [name: string, text: string];
+
+const nameWidth = "kept until".length;
+
+function specFacts(spec: GenerationSpec): Fact[] {
+  const { widthPx = 0, heightPx = 0, imageCount = 1, steps, cfg, denoise, clipSkip } = spec;
+  const sampling = [
+    [spec.sampler, spec.scheduler].filter(Boolean).join("/"),
+    steps === undefined ? "" : `${steps} steps`,
+    cfg === undefined ? "" : `cfg ${cfg}`,
+    denoise === undefined || denoise === 1 ? "" : `denoise ${denoise}`,
+    clipSkip === undefined ? "" : `CLIP skip ${clipSkip}`,
+  ];
+  return [
+    ["prompt", spec.prompt],
+    ["negative", spec.negativePrompt],
+    ["model", spec.model],
+    ["loras", spec.loras.map(loraText).join(", ")],
+    ["vae", spec.vae],
+    ["size", `${widthPx}x${heightPx}${imageCount > 1 ? `, ${imageCount} images` : ""}`],
+    ["sampling", sampling.filter(Boolean).join(", ")],
+    ["seed", `${spec.seed ?? ""}`],
+  ];
+}
+
+function loraText({ name, modelStrength = 1, clipStrength = modelStrength }: Lora): string {
+  return `${name}:${modelStrength}${clipStrength === modelStrength ? "" : `:${clipStrength}`}`;
+}
+
+function attemptText({ attemptCount, backendName }: Job): string {
+  if (attemptCount === 0) return "";
+  const attempts = attemptCount > 1 ? ` after ${attemptCount} attempts` : "";
+  return `${attempts}${backendName ? `, ${attemptCount > 1 ? "last " : ""}on ${backendName}` : ""}`;
+}
+
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ");
+}
+
+function timeText(time: Timestamp | undefined, now: Date): string {
+  return time ? formatTime(time, now) : "";
+}
+
+function imageFacts({ index, widthPx, heightPx, mediaType, sizeBytes, seed, assetId }: Image): Fact[] {
+  const facts = `${widthPx}x${heightPx} ${mediaType}, ${formatBytes(sizeBytes)}, seed ${seed}`;
+  return [
+    [`image ${index + 1}`, facts],
+    ["", assetId],
+  ];
+}
+
+function errorText({ error }: Job): string[] {
+  return error ? failureLines(rpcErrorOf(error)) : [];
+}
