@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { assetsCommand } from "./assets/assets-command.ts";
+import { batchCommand } from "./batch/batch-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { healthCommand } from "./health-command.ts";
 import type { CliContext } from "./io.ts";
@@ -11,6 +12,7 @@ export function clientCommands(context: CliContext): Command[] {
   return [
     generateCommand(context),
     submitCommand(context),
+    batchCommand(context),
     jobsCommand(context),
     assetsCommand(context),
     healthCommand(context),
