@@ -18,6 +18,9 @@ export class DatabaseFailure extends Error {
   }
 }
 
+/** When trying again makes sense: a server that was restarted, or another that takes over, is back in seconds. */
+const retryAfterMs = 2_000;
+
 /**
  * What the stores throw for `error`: `STORE_UNAVAILABLE` if the database is to blame, with what it said in `cause` alone,
  * since that may hold SQL and hosts. Other errors are returned as they are.
@@ -29,7 +32,7 @@ export function toStoreError(error: unknown): unknown {
   return new ServiceError(
     "STORE_UNAVAILABLE",
     "the service's database is out of reach or out of order; try again later",
-    {},
+    { retryAfterMs },
     { cause: error },
   );
 }
