@@ -29,11 +29,22 @@ const maxRuns = 3;
 /** Runs `work` in a transaction, once. What it throws if it cannot tell whether that was committed is not `passing`. */
 export type Transact = <T>(work: (db: Db) => Promise<T>, signal: AbortSignal) => Promise<T>;
 
-/** Takes over `kysely`. `transactOnce`: how transactions are run; default: each on its own. */
+/** How work is run, once. */
+export interface SqlRunner {
+  /** Default: at once. */
+  readonly read?: Transact;
+  /** Default: each transaction on its own. */
+  readonly transact?: Transact;
+}
+
+/** Takes over `kysely`. */
 export function createSqlAccess(
   kysely: Kysely<Tables>,
   dialect: SqlDialect,
-  transactOnce: Transact = (work, signal) => transactAlone(kysely, work, signal),
+  {
+    read: readOnce = (work) => work(kysely),
+    transact: transactOnce = (work, signal) => transactAlone(kysely, work, signal),
+  }: SqlRunner = {},
 ): SqlAccess {
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
@@ -52,7 +63,7 @@ export function createSqlAccess(
 
   return {
     dialect,
-    read: (work, signal) => run(() => work(kysely), signal),
+    read: (work, signal) => run(() => readOnce(work, signal), signal),
     transact: (work, signal) => run(() => transactOnce(work, signal), signal),
     async [Symbol.asyncDispose]() {
       closing ??= Promise.allSettled(underWay).then(() => kysely.destroy());

@@ -21,6 +21,7 @@ import {
   startOwnPostgres,
   startTestPostgres,
 } from "../../../../test/support/postgres.ts";
+import { startTcpRelay } from "../../../../test/support/tcp-relay.ts";
 import { waitUntil } from "../../../../test/support/wait-until.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { DatabaseStartError, NewerDatabaseError } from "../database-failure.ts";
@@ -193,6 +194,24 @@ describe.skipIf(!hasPostgres)("openPostgresDatabase", () => {
     expect(String(error)).not.toMatch(/update|jobs|timeout|127/);
     await client.query("rollback");
     await jobs.attach(job?.id ?? "", never);
+  });
+
+  it("does not wait for ever for a server that has fallen silent", async () => {
+    await using postgres = await startTestPostgres();
+    const url = new URL(postgres.url);
+    await using relay = await startTcpRelay(url.hostname, Number(url.port || 5432));
+    url.host = `127.0.0.1:${relay.port}`;
+    const timeouts = { connectTimeoutMs: 1_000, statementTimeoutMs: 1_000, answerGraceMs: 100 };
+    await using database = await openPostgresDatabase(url.href, deps, timeouts);
+    const [job] = await submitEach(database.jobs, [buildJob()]);
+    const jobId = job?.id ?? "";
+    relay.fallSilent();
+    const unavailable = { reason: "STORE_UNAVAILABLE" };
+    await expect(database.jobs.counts(never)).rejects.toMatchObject(unavailable);
+    await expect(database.jobs.attach(jobId, never)).rejects.toMatchObject(unavailable);
+    relay.speak();
+    await database.jobs.attach(jobId, never);
+    expect(await database.jobs.detach(jobId, never)).toBe(0); // the other one has done nothing
   });
 
   it("leaves alone how others read integers", async () => {

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { Kysely, SqliteDialect, sql } from "kysely";
 import type { DatabaseDeps } from "../database-deps.ts";
 import { DatabaseStartError, DirectoryInUseError } from "../database-failure.ts";
@@ -43,7 +44,13 @@ export async function openSqliteAccess(
   const connection = openExclusively(directory);
   stack.defer(() => connection.close()); // kysely closes only what it has used
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: connection }) });
-  const access = stack.use(createSqlAccess(kysely, createSqliteDialect(clock), createGroupCommit(kysely)));
+  const access = stack.use(
+    createSqlAccess(kysely, createSqliteDialect(clock), {
+      // SQLite answers without any I/O of the event loop: who reads again and again would let nobody else do anything.
+      read: (work) => setImmediate().then(() => work(kysely)),
+      transact: createGroupCommit(kysely),
+    }),
+  );
   try {
     const where = `the database in ${directory}`;
     await migrate(access, { where, clock, ...(migrations && { migrations }) }, never);
