@@ -64,22 +64,21 @@ class AttemptRun {
 
   async toEnd(): Promise<void> {
     const run = this.#run;
-    const { plan, startTime, queueDeadline } = run.record;
     const request = {
       promptId: run.attempt.promptId,
-      graph: plan.graph,
+      graph: run.record.plan.graph,
       previews: this.#previews !== undefined,
       resume: run.resumes,
       maySubmit: () => this.#hooks.maySubmit(),
     };
-    this.#stopAt(
-      startTime === undefined ? queueDeadline : this.#latestEnd(startTime),
-      startTime === undefined ? waitedTooLong() : this.#ranTooLong(),
-    );
+    if (!run.resumes) {
+      this.#limitTime();
+    }
     try {
       const signals = { cancel: run.stopSignal, leave: run.leaveSignal };
       for await (const event of this.#deps.engine.run(request, signals)) {
         if (event.type === "finished") {
+          clearTimeout(this.#timer); // the work is done: an outage of the stores must not cost it
           this.#hooks.onEngineFree();
           await this.#deliver(event.outputs, this.#deps.clock.now());
         } else {
@@ -98,6 +97,9 @@ class AttemptRun {
     const { images } = this.#run.record.plan;
     switch (event.type) {
       case "submitted":
+        if (this.#run.resumes) {
+          this.#limitTime();
+        }
         break;
       case "started":
         this.#start(event.cachedNodeIds, nowMs);
@@ -234,6 +236,17 @@ class AttemptRun {
     return { name: engine.name, comfyUiVersion: version, builtIn };
   }
 
+  /** Has the job stop when its time is up. A prompt that is gone on with may have ended in time, unseen: first a look. */
+  #limitTime(): void {
+    const { startTime, queueDeadline } = this.#run.record;
+    const limit = startTime === undefined ? queueDeadline : this.#latestEnd(startTime);
+    const looked = new Date(this.#deps.clock.now().getTime() + lookMs);
+    this.#stopAt(
+      this.#run.resumes ? later(limit, looked) : limit,
+      startTime === undefined ? waitedTooLong() : this.#ranTooLong(),
+    );
+  }
+
   /** From now on this is when, and why, the job has to stop. */
   #stopAt(time: Date, why: ServiceError): void {
     clearTimeout(this.#timer);
@@ -263,6 +276,9 @@ class AttemptRun {
     });
   }
 }
+
+/** How long it may take to find out how a prompt ended that the backend has. */
+const lookMs = 30_000;
 
 /** Node's timers go no further; more than the settings allow. */
 const longestTimerMs = 2 ** 31 - 1;

@@ -184,6 +184,35 @@ describe("a restart", () => {
     expect(Math.min(...Object.values(phases))).toBeGreaterThanOrEqual(0);
   });
 
+  it("takes what was done meanwhile, however long ago the time of the jobs was up", async () => {
+    const backend = new ScriptedBackend();
+    const engine = backend.connect();
+    const run = engine.otherwise;
+    engine.otherwise = async function* (request, signals) {
+      for await (const event of run(request, signals)) {
+        if (event.type === "submitted" || request.promptId === backend.prompts[0]?.id) {
+          yield event; // the second is in the queue of the backend, as far as this process hears
+        }
+      }
+    };
+    await using home = await openJobsHome();
+    let ids: readonly string[];
+    {
+      await using replica = home.start(engine);
+      ids = [(await replica.submit()).id, (await replica.submit()).id];
+      await replica.hears(ids[0] ?? "", "started");
+      await backend.given(2);
+    }
+    backend.finish();
+    await home.reopen();
+    home.clock.advance(24 * 3_600_000);
+    await using replica = home.start(backend.connect());
+    for (const id of ids) {
+      expect(await replica.end(id)).toMatchObject({ state: "succeeded", result: { attemptCount: 1 } });
+    }
+    expect(backend.prompts).toHaveLength(2);
+  });
+
   it("runs again what the backend has forgotten meanwhile", async () => {
     const backend = new ScriptedBackend();
     await using home = await openJobsHome();
