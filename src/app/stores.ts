@@ -12,6 +12,7 @@ import { openPostgresEventBus } from "../storage/postgres-bus/postgres-event-bus
 import { DatabaseStartError } from "../storage/sql/database-failure.ts";
 import { openPostgresDatabase } from "../storage/sql/postgres/open-postgres.ts";
 import { openSqliteDatabase } from "../storage/sql/sqlite/open-sqlite.ts";
+import type { StagingOptions } from "../storage/staging-area.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { StartProblem } from "./start-problem.ts";
 
@@ -52,13 +53,14 @@ async function open(config: Config, logger: Logger, opened: AsyncDisposableStack
   const { databaseUrl, dataDirectory } = config;
   if (databaseUrl === undefined) {
     const { jobs, assets } = opened.use(await openSqliteDatabase(dataDirectory, deps));
-    const blobs = opened.use(await openBlobs(config, logger));
+    const blobs = opened.use(await openBlobs(config, {}, logger));
     return { jobs, assets, blobs, bus: opened.use(createInProcessEventBus({ logger })) };
   }
   const { jobs, assets } = opened.use(await openPostgresDatabase(databaseUrl, deps));
   const signal = AbortSignal.timeout(startTimeoutMs);
   const bus = opened.use(await openPostgresEventBus(databaseUrl, { logger, random: Math.random }, signal));
-  const blobs = opened.use(await openBlobs(config, logger));
+  // Nothing keeps replicas on one machine from having the same directory, as they have by default.
+  const blobs = opened.use(await openBlobs(config, { leftBehindAfterMs: 3_600_000 }, logger));
   if (config.s3Bucket === undefined) {
     logger.warn(
       "jobs are in PostgreSQL, images in COMFYRPC_DATA_DIR: with several replicas, that must be one directory that all of them share, or COMFYRPC_S3_BUCKET must be set",
@@ -69,10 +71,10 @@ async function open(config: Config, logger: Logger, opened: AsyncDisposableStack
 
 const startTimeoutMs = 30_000;
 
-async function openBlobs(config: Config, logger: Logger): Promise<BlobStore> {
+async function openBlobs(config: Config, staging: StagingOptions, logger: Logger): Promise<BlobStore> {
   const { dataDirectory, s3Bucket: bucket, s3AccessKeyId, s3SecretAccessKey } = config;
   if (bucket === undefined) {
-    return await openFilesystemBlobStore(join(dataDirectory, "blobs"));
+    return await openFilesystemBlobStore(join(dataDirectory, "blobs"), staging);
   }
   // Loaded only where it is wanted: the SDK takes a tenth of a second.
   const { openS3BlobStore } = await import("../storage/s3/s3-blob-store.ts");
@@ -83,6 +85,7 @@ async function openBlobs(config: Config, logger: Logger): Promise<BlobStore> {
       pathStyle: config.s3PathStyle,
       keyPrefix: config.s3KeyPrefix,
       stagingDirectory: join(dataDirectory, "staging"),
+      ...staging,
       ...(config.s3Endpoint !== undefined && { endpoint: config.s3Endpoint }),
       ...(s3AccessKeyId !== undefined &&
         s3SecretAccessKey !== undefined && {

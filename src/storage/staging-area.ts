@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rm, statfs } from "node:fs/promises";
+import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { abortable } from "../lib/abortable.ts";
-import { storeUnavailable, throwUnavailable } from "./blob-errors.ts";
+import { hasCode, storeUnavailable, throwUnavailable } from "./blob-errors.ts";
 import { Intake, type IntakeHost } from "./intake.ts";
 import type { StagedBytes } from "./staged-bytes.ts";
 import { StagingFile } from "./staging-file.ts";
@@ -14,20 +14,23 @@ export interface StagingOptions {
   readonly heldBudgetBytes?: number;
   /** Less room than that on its disk counts as none, in bytes. Default: 64 MiB. */
   readonly minFreeBytes?: number;
+  /**
+   * How old a file must be to count as left behind by a killed process, in milliseconds. More than a body is ever at rest
+   * before it is committed, if other processes have the same directory. Default: 0, it is that of this process alone.
+   */
+  readonly leftBehindAfterMs?: number;
 }
 
 /**
- * Opens a place for bytes that are not yet in their store, and removes what a killed process has left there: the
- * directory must be that of this process alone. It is made if there is none.
+ * Opens a place for bytes that are not yet in their store, and removes what a killed process has left there. It is made
+ * if there is none.
  *
  * @throws ServiceError `STORE_UNAVAILABLE`
  */
 export async function openStagingArea(directory: string, options: StagingOptions = {}): Promise<StagingArea> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(directory)) {
-      await rm(join(directory, name), { recursive: true, force: true });
-    }
+    await removeLeftBehind(directory, options.leftBehindAfterMs ?? 0);
   } catch (error) {
     throw storeUnavailable(error);
   }
@@ -128,5 +131,25 @@ export class StagingArea implements AsyncDisposable {
     if (this.#isClosed) {
       throw storeUnavailable(new Error("the store is closed"));
     }
+  }
+}
+
+async function removeLeftBehind(directory: string, afterMs: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if (afterMs === 0 || (await isOlder(path, afterMs))) {
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+}
+
+async function isOlder(path: string, ageMs: number): Promise<boolean> {
+  try {
+    return (await stat(path)).mtimeMs < Date.now() - ageMs; // the clock that the system gives to files
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) {
+      return false; // its process has just done with it
+    }
+    throw error;
   }
 }

@@ -7,6 +7,7 @@ import {
   open,
   readdir,
   rename,
+  utimes,
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -61,6 +62,19 @@ it("finds what an earlier process kept, and removes what it had only begun", asy
   expect(await fixture.listStaged()).toEqual([]);
   expect((await read(store, sha256)).toString()).toBe("kept");
   await put(store, Buffer.from("kept"));
+});
+
+it("leaves what another process of the same directory is taking in, and removes what none has touched for long", async () => {
+  const shared = { leftBehindAfterMs: 60_000, maxHeldBytes: 0 };
+  await using fixture = await openFixture(shared);
+  await using staged = await fixture.store.stage(once(Buffer.from("x")), mebibyte, never);
+  const left = join(fixture.directory, "staging", "left");
+  await writeFile(left, "half");
+  await utimes(left, 0, 0);
+  await using other = await openFilesystemBlobStore(fixture.directory, shared);
+  expect(await fixture.listStaged()).toHaveLength(1);
+  await staged.commit(never);
+  expect((await read(other, staged.sha256)).toString()).toBe("x");
 });
 
 it("puts a blob back that has another size than it should", async () => {

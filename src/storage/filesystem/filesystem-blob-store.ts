@@ -17,7 +17,8 @@ import { createTurns } from "./turns.ts";
 
 /**
  * Opens a blob store in a directory, which is made if there is none: blobs at `ab/abcd…`, and what is not committed yet
- * in `staging/`, which is emptied now. The directory must be on one file system and that of this process alone.
+ * in `staging/`, from which is removed now what was left behind. The directory must be on one file system, and that of
+ * this process alone unless `leftBehindAfterMs` is given.
  *
  * If the directory or `staging/` goes away later, the store is out of order until it is back: it is not made again, as
  * it may be that of a disk that is not mounted.

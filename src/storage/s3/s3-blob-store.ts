@@ -26,8 +26,8 @@ export interface S3BlobStoreOptions extends S3ClientOptions, StagingOptions {
   /** Begins the key of every blob, `comfyrpc/` for instance. Default: empty. */
   readonly keyPrefix?: string;
   /**
-   * Where bodies wait until they are committed; they never stay long. Must be that of this process alone: what is in it
-   * is removed at the start.
+   * Where bodies wait until they are committed; they never stay long. Must be that of this process alone unless
+   * `leftBehindAfterMs` is given.
    */
   readonly stagingDirectory: string;
   /**
