@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { JobEvent } from "../../gen/comfyrpc/v1/job_event_pb.js";
+import { JobState } from "../../gen/comfyrpc/v1/job_state_pb.js";
 import type { DemoEngine } from "../../src/engine/demo/demo-engine.ts";
 import type { FaultOrder } from "../../src/engine/demo/faults.ts";
 import { watchRuns } from "../support/engine-runs.ts";
@@ -15,6 +16,8 @@ import {
   type SpecInit,
   untilBackend,
 } from "../support/image-client.ts";
+import { connectJobs, getJob, lastingNumbers, watchJob } from "../support/job-client.ts";
+import { untilJobs } from "../support/job-counts.ts";
 import { expectNoLeak } from "../support/rpc-failure.ts";
 import {
   type ServiceFixture,
@@ -375,6 +378,42 @@ describe.concurrent("what a call leaves behind at the backend", () => {
     expect((await draw(stage.client, longSpec)).failure).toMatchObject({ reason: "NO_BACKEND" });
     await clearFaults(stage.engine);
     await waitUntil(async () => (await queueOf(stage.engine.url)).running.length === 0, "it was cancelled");
+    expect(stage.runs.steps(stage.runs.begun[0] ?? "")).toBeLessThan(150);
+  });
+});
+
+describe.concurrent("a submitted job, for which no call waits, whose backend is out of reach for too long", () => {
+  const away: readonly FaultOrder[] = [
+    { type: "drop_socket", ...atSampler },
+    { type: "refuse", ...atSampler, forMs: 60_000 },
+  ];
+
+  it("waits for it, and has its image by the run that it had", async () => {
+    await using stage = await openStage({ env: hasty });
+    using caller = connectJobs(stage.url);
+    order(stage.engine, away);
+    const { job } = await caller.jobs.submitJob({ spec });
+    const watch = watchJob(caller, job?.jobId ?? "");
+    await watch.reached("queued", ({ event }) => event.case === "queued" && event.value.attempt === 2);
+    expect(await getJob(caller, job?.jobId ?? "")).toMatchObject({ state: JobState.QUEUED, images: [] });
+    await clearFaults(stage.engine);
+    lastingNumbers(await watch.ended);
+    expect(await getJob(caller, job?.jobId ?? "")).toMatchObject({ state: JobState.SUCCEEDED });
+    expect(stage.runs.begun).toHaveLength(1);
+    expect(stage.runs.steps(stage.runs.begun[0] ?? "")).toBe(steps);
+  });
+
+  it("can be cancelled at once, and is stopped there as soon as it can be reached", async () => {
+    await using stage = await openStage({ env: hasty, engine: { stepMs: 50 } });
+    using caller = connectJobs(stage.url);
+    order(stage.engine, away);
+    const { job } = await caller.jobs.submitJob({ spec: longSpec });
+    await untilBackend(stage.client, "DOWN");
+    await untilJobs(stage.url, { queued: 1 });
+    const cancelled = await caller.jobs.cancelJob({ jobId: job?.jobId ?? "" });
+    expect(cancelled).toMatchObject({ foundState: JobState.QUEUED, job: { state: JobState.CANCELLED } });
+    await clearFaults(stage.engine);
+    await waitUntil(async () => (await queueOf(stage.engine.url)).running.length === 0, "it was stopped");
     expect(stage.runs.steps(stage.runs.begun[0] ?? "")).toBeLessThan(150);
   });
 });

@@ -135,6 +135,8 @@ describe.skipIf(!hasPostgres)("two replicas and two engines", () => {
     await using stage = await openStage({ stepMs: 10, engineCount: 2 });
     await using a = await stage.start();
     await using b = await stage.start();
+    const { health } = await b.client.images.health({});
+    expect(health?.backends.map(({ backend }) => backend?.name)).toEqual(["engine-1", "engine-2"]);
     const ids = await Promise.all(
       Array.from({ length: 20 }, async (_, i) => {
         const { job } = await (i % 2 === 0 ? a : b).client.jobs.submitJob({
