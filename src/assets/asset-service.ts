@@ -1,6 +1,7 @@
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import type { Clock } from "../lib/clock.ts";
+import { inOnePiece } from "../lib/in-one-piece.ts";
 import { Slots } from "../lib/slots.ts";
 import type { AssetRecord, AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
@@ -228,8 +229,4 @@ function assertAsPromised(staged: StagedBlob, info: UploadInfo): void {
       `the bytes that came have the SHA-256 ${staged.sha256}, not the one that was promised; upload them again`,
     );
   }
-}
-
-async function* inOnePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data;
 }

@@ -1,5 +1,5 @@
 import { status } from "@grpc/grpc-js";
-import { pause } from "./pause.ts";
+import { pause } from "../lib/pause.ts";
 import { RpcError } from "./rpc-error.ts";
 
 /** How to go on after a stream broke off. */

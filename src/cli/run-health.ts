@@ -1,13 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { type ServiceHealth, ServiceHealthSchema } from "../../gen/comfyrpc/v1/health_pb.js";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import { pause } from "../lib/pause.ts";
 import { errorJson, errorLines } from "./describe-error.ts";
 import { jsonLine } from "./event-json.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { healthLines } from "./health-table.ts";
 import type { ImageClient } from "./image-client.ts";
 import type { CliIo } from "./io.ts";
-import { pause } from "./pause.ts";
 import { RpcError } from "./rpc-error.ts";
 import { writeLines } from "./write-lines.ts";
 

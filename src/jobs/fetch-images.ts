@@ -6,6 +6,7 @@ import type { PlannedImage } from "../domain/text-to-image.ts";
 import type { Engine, Output, OutputFile } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import { readPngHeader } from "../imaging/png-header.ts";
+import { inOnePiece } from "../lib/in-one-piece.ts";
 import { pause } from "../lib/pause.ts";
 import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
@@ -110,9 +111,11 @@ async function stageImage(
   const { body } = await engine.openOutput(file, signal);
   if (output.format !== "png") {
     const { data, ...facts } = await codec.encode(await buffer(body), output.format, output.quality);
-    return { ...facts, staged: await blobs.stage(once(data), maxImageBytes, signal) };
+    return { ...facts, staged: await blobs.stage(inOnePiece(data), maxImageBytes, signal) };
   }
-  const head = new HeadReader(output.stripMetadata ? once(await codec.strip(await buffer(body))) : body);
+  const head = new HeadReader(
+    output.stripMetadata ? inOnePiece(await codec.strip(await buffer(body))) : body,
+  );
   const staged = await blobs.stage(head, maxImageBytes, signal);
   const facts = readPngHeader(head.bytes);
   if (facts === undefined) {
@@ -148,8 +151,4 @@ class HeadReader implements AsyncIterable<Uint8Array> {
       yield piece;
     }
   }
-}
-
-async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data;
 }

@@ -6,6 +6,7 @@ import {
   CreateAssetResponseSchema,
 } from "../../../gen/comfyrpc/v1/asset_service_pb.js";
 import type { AssetService } from "../../assets/asset-service.ts";
+import { inOnePiece } from "../../lib/in-one-piece.ts";
 import { callSignal } from "../call-signal.ts";
 import { callerOf } from "../caller-of.ts";
 import { fromUploadInfoMessage, toAssetMessage } from "../convert/asset.ts";
@@ -24,8 +25,4 @@ export function createAsset({ assets }: { readonly assets: Pick<AssetService, "u
     );
     return create(CreateAssetResponseSchema, { asset: toAssetMessage(asset) });
   };
-}
-
-async function* inOnePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data;
 }
