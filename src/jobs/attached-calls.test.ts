@@ -193,6 +193,7 @@ describe("calls of one request id", () => {
       await using calls = new AttachedCalls(1_000, {
         store,
         stop,
+        onDetached: () => {},
         logger: createLogger({ level: "silent" }),
       });
       const gone = AbortSignal.abort(new ServiceError("CANCELLED_BY_CALLER", "gone home"));

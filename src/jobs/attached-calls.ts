@@ -6,6 +6,8 @@ export interface AttachedCallsDependencies {
   readonly store: Pick<JobStore, "detach">;
   /** Stops a job that no call waits for. */
   readonly stop: (jobId: string, why: JobFailure) => Promise<void>;
+  /** Told when it is noted that a call has gone from a job that has not ended: a claim may have passed it over meanwhile. */
+  readonly onDetached: () => void;
   readonly logger: Logger;
 }
 
@@ -47,6 +49,9 @@ export class AttachedCalls implements AsyncDisposable {
 
   async #release(jobId: string, repeatable: boolean, why: unknown): Promise<void> {
     const waiting = await this.#deps.store.detach(jobId, AbortSignal.timeout(releaseTimeoutMs));
+    if (waiting !== undefined) {
+      this.#deps.onDetached();
+    }
     if (waiting !== 0) {
       return; // others wait, or the job has ended
     }

@@ -54,6 +54,7 @@ export class JobService implements AsyncDisposable {
   readonly #deps: JobServiceDependencies;
   readonly #calls: AttachedCalls;
   #accepting = true;
+  #lastCreateMs = 0;
 
   constructor(options: JobServiceOptions, deps: JobServiceDependencies) {
     this.#options = options;
@@ -63,6 +64,7 @@ export class JobService implements AsyncDisposable {
       stop: async (jobId, failure) => {
         await this.#stop({ jobId, failure, onlyIfUnattached: true }, AbortSignal.timeout(stopTimeoutMs));
       },
+      onDetached: () => deps.announcer.queued(),
       logger: deps.logger,
     });
   }
@@ -300,6 +302,7 @@ export class JobService implements AsyncDisposable {
         attached ? uninterrupted : signal,
       );
       if (known !== undefined) {
+        this.#noted(known, attached);
         return jobsOf(known);
       }
     }
@@ -318,11 +321,19 @@ export class JobService implements AsyncDisposable {
     if (outcome.type === "accepted") {
       announcer.accepted(outcome.jobs, caller.requestId);
     }
+    this.#noted(outcome, attached);
     return jobsOf(outcome);
   }
 
+  /** While it is noted that another call waits for a job, claims pass that job over: they are asked to look again. */
+  #noted(outcome: SubmitOutcome, attached: boolean): void {
+    if (attached && outcome.type === "repeated" && outcome.jobs.some(({ state }) => state === "queued")) {
+      this.#deps.announcer.queued();
+    }
+  }
+
   async #submitMade(
-    jobs: readonly NewJob[],
+    made: readonly MadeJob[],
     {
       options: { request },
       caller,
@@ -334,10 +345,13 @@ export class JobService implements AsyncDisposable {
     },
     signal: AbortSignal,
   ): Promise<SubmitOutcome> {
-    if (jobs.some(({ result }) => result === undefined)) {
+    if (made.some(({ result }) => result === undefined)) {
       this.#assertBackend();
     }
     signal.throwIfAborted();
+    const createTime = this.#nextCreateTime();
+    const queueDeadline = new Date(createTime.getTime() + this.#options.maxQueueMs);
+    const jobs = made.map((job): NewJob => ({ ...job, createTime, queueDeadline }));
     const attached = jobs.filter((job) => job.attached);
     try {
       return await this.#deps.store.submit(
@@ -366,10 +380,9 @@ export class JobService implements AsyncDisposable {
     caller: Caller,
     { attached, isBatch }: { readonly attached: boolean; readonly isBatch: boolean },
     signal: AbortSignal,
-  ): Promise<NewJob[]> {
+  ): Promise<MadeJob[]> {
     const retentionMs = this.#retentionOf(options);
-    const createTime = this.#deps.clock.now();
-    const jobs: NewJob[] = [];
+    const jobs: MadeJob[] = [];
     for (const [i, spec] of specs.entries()) {
       const id = randomUUID();
       const resolved = await this.#deps.resolver.resolve(spec, id, signal).catch((error: unknown) => {
@@ -381,8 +394,6 @@ export class JobService implements AsyncDisposable {
         labels: options.labels,
         note: options.note,
         ...resolved,
-        createTime,
-        queueDeadline: this.#inFuture(this.#options.maxQueueMs),
         retentionMs,
         attached,
         ...(result && { result: { ...result, generation: resolved.generation } }),
@@ -453,6 +464,12 @@ export class JobService implements AsyncDisposable {
     return outcome;
   }
 
+  /** Now, but never the same twice: jobs queue by the time of their making, in the order in which they came. */
+  #nextCreateTime(): Date {
+    this.#lastCreateMs = Math.max(this.#lastCreateMs + 1, this.#deps.clock.now().getTime());
+    return new Date(this.#lastCreateMs);
+  }
+
   #inFuture(ms: number): Date {
     return new Date(this.#deps.clock.now().getTime() + ms);
   }
@@ -460,6 +477,9 @@ export class JobService implements AsyncDisposable {
 
 /** For what counts a call as one that waits: if that was done is to be known, or nobody could take it back. */
 const uninterrupted = new AbortController().signal;
+
+/** A job that has not been submitted. */
+type MadeJob = Omit<NewJob, "createTime" | "queueDeadline">;
 
 /** How long a request id is taken at least. */
 const requestIdKeptMs = 24 * 3_600_000;

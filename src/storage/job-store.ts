@@ -86,7 +86,8 @@ export interface JobStore {
   stop(request: StopRequest, signal: AbortSignal): Promise<StopOutcome | undefined>;
 
   /**
-   * Removes a job that has ended, with its events. Its request id stays taken.
+   * Removes a job that has ended, with its events, and its images unless something else has them. Its request id stays
+   * taken.
    *
    * @returns what was found: `active` jobs are left as they are
    */
@@ -113,7 +114,8 @@ export interface JobStore {
    * Gives up to `limit` queued jobs to the backend of `lease`, the oldest first (within a batch by index): they are
    * `running` under a new attempt, with a prompt id that `newPromptId` makes. If the last attempt of a job was on this
    * very backend and its fate is unknown, the job is given that attempt again, to be followed and not run anew. A job
-   * is given to one claimer only. Returns none if the lease is somebody else's now.
+   * is given to one claimer only. Returns none if the lease is somebody else's now. Jobs that are written to at that very
+   * moment are passed over: whoever does so, and leaves them queued, tells claimers to look again.
    */
   claim(
     lease: Lease,

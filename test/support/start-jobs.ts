@@ -20,6 +20,7 @@ import type { EventBus } from "../../src/storage/event-bus.ts";
 import { openFilesystemBlobStore } from "../../src/storage/filesystem/filesystem-blob-store.ts";
 import { createInProcessEventBus } from "../../src/storage/in-process/in-process-event-bus.ts";
 import type { JobStore } from "../../src/storage/job-store.ts";
+import { openPostgresDatabase } from "../../src/storage/sql/postgres/open-postgres.ts";
 import { openSqliteDatabase } from "../../src/storage/sql/sqlite/open-sqlite.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { Faults } from "./faults.ts";
@@ -159,12 +160,13 @@ export interface JobsHome extends AsyncDisposable {
   blobNames(): Promise<string[]>;
 }
 
-export async function openJobsHome(): Promise<JobsHome> {
+/** @param databaseUrl of the PostgreSQL that keeps them; default: SQLite does */
+export async function openJobsHome(databaseUrl?: string): Promise<JobsHome> {
   await using made = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "comfyrpc-jobs-"));
   made.defer(() => rm(directory, { recursive: true, force: true }));
   const clock = new ShiftedClock();
-  let stores = await openStores(directory, clock);
+  let stores = await openStores(directory, clock, databaseUrl);
   made.defer(() => stores[Symbol.asyncDispose]());
   const owned = made.move();
   return {
@@ -184,7 +186,7 @@ export async function openJobsHome(): Promise<JobsHome> {
     start: (engines, options = {}) => startReplica([engines].flat(), options, stores, clock),
     async reopen() {
       await stores[Symbol.asyncDispose]();
-      stores = await openStores(directory, clock);
+      stores = await openStores(directory, clock, databaseUrl);
     },
     async blobNames() {
       const entries = await readdir(join(directory, "blobs"), { recursive: true, withFileTypes: true });
@@ -213,10 +215,15 @@ interface Stores extends AsyncDisposable {
   readonly bus: EventBus;
 }
 
-async function openStores(directory: string, clock: Clock): Promise<Stores> {
+async function openStores(directory: string, clock: Clock, databaseUrl?: string): Promise<Stores> {
   await using opened = new AsyncDisposableStack();
   const logger = createLogger({ level: "silent" });
-  const { jobs, assets } = opened.use(await openSqliteDatabase(join(directory, "db"), { clock, logger }));
+  const deps = { clock, logger };
+  const { jobs, assets } = opened.use(
+    databaseUrl === undefined
+      ? await openSqliteDatabase(join(directory, "db"), deps)
+      : await openPostgresDatabase(databaseUrl, deps),
+  );
   const blobs = opened.use(await openFilesystemBlobStore(join(directory, "blobs")));
   const bus = opened.use(createInProcessEventBus({ logger }));
   const owned = opened.move();

@@ -27,7 +27,7 @@ export async function claim(
       .orderBy("batch_index")
       .orderBy("id")
       .limit(limit)
-      // Jobs that another claimer holds are its own in a moment.
+      // Jobs that another claimer holds are its own in a moment; whoever holds one for another reason says so afterwards.
       .$call((query) => dialect.lock(query, "update skip locked"))
       .execute();
     const claims = (await readJobs(context, db, rows)).map((job) => give(job, lease, newPromptId));
