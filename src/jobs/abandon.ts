@@ -7,6 +7,7 @@ import type { Engine } from "../engine/engine.ts";
  */
 export type Abandon = (prompt: PromptPlace | undefined) => void;
 
+/** Makes what has prompts cancelled on these backends, each by its name. */
 export function abandonOn(engines: readonly Engine[]): Abandon {
   return (prompt) => {
     if (prompt !== undefined) {

@@ -202,6 +202,7 @@ class JobFeed implements AsyncDisposable {
   }
 }
 
+/** There is no job of that id, or none any more. */
 export function jobNotFound(jobId: string): ServiceError {
   return new ServiceError("JOB_NOT_FOUND", "there is no such job; it may have expired or been deleted", {
     metadata: { job_id: jobId },
