@@ -252,6 +252,18 @@ describe("PromptRun submitting", () => {
     expect(told.abandoned).toEqual([promptId]); // it may be late
   });
 
+  it("has the first submission cancelled should it come, also if there is no connection for the second", async () => {
+    const { client, told, run } = setUp();
+    client.onSubmit = () => {
+      if (client.submissions.length === 1) {
+        return { status: 502, body: undefined };
+      }
+      throw new NoAnswerError("refused", { sent: false });
+    };
+    expect((await follow(run)).reason).toBe("NO_BACKEND");
+    expect(told.abandoned).toEqual([promptId]);
+  });
+
   it("takes a refusal for final, and says which inputs are wrong", async () => {
     const { client, run } = setUp();
     client.onSubmit = () => ({

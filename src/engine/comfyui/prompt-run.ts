@@ -170,8 +170,8 @@ export class PromptRun {
       return cancelled();
     }
     const maybeQueued = this.#arrivalUnknown || this.#state.phase !== "submitting";
-    if (isServiceError(error, "BACKEND_PROTOCOL") && maybeQueued) {
-      onAbandoned(this.#request.promptId);
+    if (isServiceError(error, "BACKEND_PROTOCOL", "NO_BACKEND") && maybeQueued) {
+      onAbandoned(this.#request.promptId); // it may be late
     }
     return error;
   }
@@ -186,7 +186,6 @@ export class PromptRun {
     // A second time only if the first left no trace on the backend, and then under the same id.
     const queued = (await this.#submit()) || this.#control.stopped || (await this.#submit());
     if (!queued) {
-      this.#deps.onAbandoned(this.#request.promptId);
       throw notQueued();
     }
     return await this.#watch();
