@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { runUntilStopped, ScriptedEngine, succeed } from "../../test/support/scripted-engine.ts";
 import { buildSpec, caller, never, plain, startAlone } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
@@ -222,6 +223,45 @@ describe("JobService", () => {
     await service.delete(id, caller, never);
     await expect(service.delete(id, caller, never)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
     await expect(service.get(id, caller, never)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+  });
+
+  it("removes the images of a job with it, unless another job has them or they were uploaded too", async () => {
+    await using alone = await startAlone(new ScriptedEngine());
+    const { home, replica } = alone;
+    const { images, id } = await replica.end((await replica.submit({ seed: 1n })).id);
+    const assetId = images[0]?.sha256 ?? "";
+    const asset = () => home.assets.get("", assetId, never);
+    const other = await replica.submit({ seed: 1n, allowReuse: true });
+    await replica.service.delete(id, caller, never);
+    expect(await asset()).toBeDefined();
+    await replica.service.delete(other.id, caller, never);
+    expect(await asset()).toBeUndefined();
+
+    const again = await replica.end((await replica.submit({ seed: 1n })).id);
+    const made = await asset();
+    const inADay = new Date(home.clock.now().getTime() + 24 * 3_600_000);
+    if (made !== undefined) {
+      await home.assets.put({ ...made, expireTime: inADay }, never);
+    }
+    await replica.service.delete(again.id, caller, never);
+    expect(await asset()).toMatchObject({ expireTime: inADay });
+  });
+
+  it("queues jobs in the order in which they came, also those of one moment", async () => {
+    await using alone = await startAlone(new ScriptedBackend().connect(), { maxInFlight: 1, maxQueued: 100 });
+    const { replica } = alone;
+    const jobs = await Promise.all(Array.from({ length: 50 }, () => replica.submit()));
+    const times = jobs.map(({ createTime }) => createTime.getTime());
+    expect(new Set(times).size).toBe(50);
+    const places = await alone.home.store.placesOf(
+      jobs.map(({ id }) => id),
+      never,
+    );
+    const byPlace = [...places].sort(([, a], [, b]) => a - b).map(([id]) => id);
+    const byTime = jobs
+      .toSorted((a, b) => a.createTime.getTime() - b.createTime.getTime())
+      .map(({ id }) => id);
+    expect(byPlace).toEqual(byTime.filter((id) => places.has(id)));
   });
 
   describe("reusing", () => {

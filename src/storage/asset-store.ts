@@ -19,7 +19,7 @@ export interface AssetStore {
    */
   put(asset: AssetRecord, signal: AbortSignal): Promise<AssetRecord>;
 
-  /** `undefined` if the tenant has none of that id. */
+  /** `undefined` if the tenant has none of that id, or its time has come and no job refers to it. */
   get(tenant: string, id: string, signal: AbortSignal): Promise<AssetRecord | undefined>;
 
   /**

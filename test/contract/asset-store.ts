@@ -79,6 +79,18 @@ export function describeAssetStore(name: string, open: () => Promise<OpenAssetSt
       expect(removed).toEqual([asset.id]);
     });
 
+    it("does not show an asset whose time has come, though it has not been swept, unless a job refers to it", async () => {
+      await using store = await open();
+      const asset = testAsset({ expireTime: hoursFromNow(-0.1) });
+      await store.assets.put(asset, never);
+      expect(await store.assets.get("a", asset.id, never)).toBeUndefined();
+      {
+        await using _ = await store.referTo("a", asset.id);
+        expect(await store.assets.get("a", asset.id, never)).toEqual(asset);
+      }
+      expect(await store.assets.get("a", asset.id, never)).toBeUndefined();
+    });
+
     it("does not keep an asset for the jobs of another tenant", async () => {
       await using store = await open();
       const asset = testAsset({ expireTime: hoursFromNow(1) });

@@ -218,7 +218,7 @@ function isOneOf(assets: readonly AssetKey[]) {
 }
 
 /** Whether no job refers to an asset. */
-function isUnreferenced({ not, exists, selectFrom }: ExpressionBuilder<Tables, "assets">) {
+export function isUnreferenced({ not, exists, selectFrom }: ExpressionBuilder<Tables, "assets">) {
   return not(
     exists(
       selectFrom("job_assets")

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { sql } from "kysely";
+import { type Expression, sql } from "kysely";
 import type { AssetRecord, AssetStore } from "../asset-store.ts";
 import { readAssetRow, writeAssetRow } from "./asset-row.ts";
-import { AssetSweeper } from "./asset-sweep.ts";
+import { AssetSweeper, isUnreferenced } from "./asset-sweep.ts";
 import type { DatabaseDeps } from "./database-deps.ts";
 import { later, pin, pinLifetimeMs } from "./pins.ts";
 import type { Db } from "./schema.ts";
@@ -23,7 +23,7 @@ export function createSqlAssetStore(access: SqlAccess, { logger }: Pick<Database
         return await putAsset(db, asset);
       }, signal),
 
-    get: (tenant, id, signal) => read((db) => getAsset(db, tenant, id), signal),
+    get: (tenant, id, signal) => read((db) => getAsset(db, tenant, id, dialect.nowMs()), signal),
 
     sweep: (now, limit, removeBytes, signal) => sweeper.sweep(now, limit, removeBytes, signal),
 
@@ -46,12 +46,19 @@ async function putAsset(db: Db, asset: AssetRecord): Promise<AssetRecord> {
   return readAssetRow(row);
 }
 
-async function getAsset(db: Db, tenant: string, id: string): Promise<AssetRecord | undefined> {
+async function getAsset(
+  db: Db,
+  tenant: string,
+  id: string,
+  nowMs: Expression<number>,
+): Promise<AssetRecord | undefined> {
   const row = await db
     .selectFrom("assets")
     .selectAll()
     .where("tenant", "=", tenant)
     .where("id", "=", id)
+    // What is only waiting to be swept is gone already.
+    .where((eb) => eb.or([eb("expire_time", ">", nowMs), eb.not(isUnreferenced(eb))]))
     .executeTakeFirst();
   return row && readAssetRow(row);
 }

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { isTerminal } from "../../../domain/job-state.ts";
+import { pinLifetimeMs } from "../pins.ts";
 import type { Db } from "../schema.ts";
 import type { SqlDialect } from "../sql-dialect.ts";
 import { type JobContext, readJobs } from "../stored-jobs.ts";
@@ -27,9 +28,30 @@ export async function remove(
     if (!isTerminal(job.record.state)) {
       return "active";
     }
+    await endImagesOf(db, jobId);
     await deleteJobs(dialect, db, rows);
     return "removed";
   }, signal);
+}
+
+/**
+ * Has the images of a job that no other job refers to end with it. One that was uploaded too, for longer than an image has
+ * without a job, stays for that long.
+ */
+async function endImagesOf(db: Db, jobId: string): Promise<void> {
+  const refersToIt = (isThisJob: boolean) =>
+    sql<boolean>`exists (
+      select 1 from job_assets where job_assets.tenant = assets.tenant and job_assets.asset_id = assets.id
+        and (job_assets.job_id = ${jobId}) = ${sql.lit(isThisJob)}
+    )`;
+  await db
+    .updateTable("assets")
+    .set({ expire_time: sql<number>`create_time` })
+    .where("origin_job_id", "is not", null)
+    .where(sql<boolean>`expire_time <= create_time + ${sql.lit(pinLifetimeMs)}`)
+    .where(refersToIt(true))
+    .where(({ not }) => not(refersToIt(false)))
+    .execute();
 }
 
 /** `JobStore.removeExpired` */
