@@ -87,6 +87,7 @@ async function openBlobs(config: Config, staging: StagingOptions, logger: Logger
       stagingDirectory: join(dataDirectory, "staging"),
       ...staging,
       ...(config.s3Endpoint !== undefined && { endpoint: config.s3Endpoint }),
+      ...(config.s3PublicEndpoint !== undefined && { publicEndpoint: config.s3PublicEndpoint }),
       ...(s3AccessKeyId !== undefined &&
         s3SecretAccessKey !== undefined && {
           accessKeyId: s3AccessKeyId,

@@ -392,6 +392,12 @@ export const settings = {
     defaultText: "empty",
     schema: text(""),
   },
+  s3PublicEndpoint: {
+    env: "COMFYRPC_S3_PUBLIC_ENDPOINT",
+    help: "Address under which callers reach that store, for links to the bucket itself",
+    defaultText: "as `COMFYRPC_S3_ENDPOINT`",
+    schema: httpUrl(),
+  },
   s3DirectLinks: {
     env: "COMFYRPC_S3_DIRECT_LINKS",
     help: "Whether `SignAssetUrl` gives links to the bucket itself, which callers then must be able to reach",

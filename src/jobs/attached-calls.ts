@@ -20,6 +20,8 @@ export class AttachedCalls implements AsyncDisposable {
   readonly #reconnectGraceMs: number;
   readonly #deps: AttachedCallsDependencies;
   readonly #releasing = new Set<Promise<void>>();
+  /** How many calls of this process wait for each job. */
+  readonly #counts = new Map<string, number>();
   /** For each job that waits for a repeat of a call; the last call that went counts. */
   readonly #timers = new Map<string, NodeJS.Timeout>();
   #disposed = false;
@@ -29,9 +31,18 @@ export class AttachedCalls implements AsyncDisposable {
     this.#deps = deps;
   }
 
+  /** Ids of the jobs that calls of this process wait for. */
+  get jobIds(): readonly string[] {
+    return [...this.#counts.keys()];
+  }
+
   /** The call waits for the job, as the store knows already, until `call` is aborted. */
   add(jobId: string, repeatable: boolean, call: AbortSignal): void {
-    const release = () => this.#track(this.#release(jobId, repeatable, call.reason));
+    this.#count(jobId, 1);
+    const release = () => {
+      this.#count(jobId, -1);
+      this.#track(this.#release(jobId, repeatable, call.reason));
+    };
     if (call.aborted) {
       release();
     } else {
@@ -64,6 +75,15 @@ export class AttachedCalls implements AsyncDisposable {
         this.#track(this.#deps.stop(jobId, toJobFailure(why)));
       }, this.#reconnectGraceMs);
       this.#timers.set(jobId, timer);
+    }
+  }
+
+  #count(jobId: string, change: 1 | -1): void {
+    const count = (this.#counts.get(jobId) ?? 0) + change;
+    if (count > 0) {
+      this.#counts.set(jobId, count);
+    } else {
+      this.#counts.delete(jobId);
     }
   }
 

@@ -126,7 +126,12 @@ export class BackendDriver implements AsyncDisposable {
       const askedMs = clock.monotonicMs();
       try {
         if (this.#held === undefined) {
-          const lease = await store.acquireLease(this.#engine.name, owner, leaseMs, signal);
+          const lease = await store.acquireLease(
+            this.#engine.name,
+            owner,
+            leaseMs,
+            AbortSignal.timeout(leaseTimeoutMs), // not broken off by closing: what is got must be given back
+          );
           if (lease !== undefined) {
             logger.info({ backend: lease.backend, token: lease.token }, "driving a backend");
             this.#held = { lease, validUntilMs: askedMs + leaseMs };
@@ -413,6 +418,7 @@ const cancelPatienceMs = 5_000;
 /** How long is waited for jobs that are left. */
 const leavePatienceMs = 2_000;
 const releaseTimeoutMs = 2_000;
+const leaseTimeoutMs = 5_000;
 
 /** Waits until all have ended, but no longer than that. */
 async function within(timeMs: number, ends: readonly Promise<void>[]): Promise<void> {

@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ResolvedOutput } from "../domain/generation.ts";
 import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
@@ -8,6 +7,7 @@ import type { ImageCodec } from "../imaging/image-codec.ts";
 import { readPngHeader } from "../imaging/png-header.ts";
 import { inOnePiece } from "../lib/in-one-piece.ts";
 import { pause } from "../lib/pause.ts";
+import type { Slots } from "../lib/slots.ts";
 import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -17,6 +17,8 @@ export interface FetchDependencies {
   readonly blobs: BlobStore;
   readonly assets: AssetStore;
   readonly codec: ImageCodec;
+  /** Bounds how many images are held in memory to be encoded anew. */
+  readonly encoding: Slots;
   readonly logger: Logger;
   readonly now: () => Date;
 }
@@ -104,18 +106,47 @@ async function fetchOnce(
 type StagedImage = Pick<ImageInfo, "format" | "widthPx" | "heightPx"> & { readonly staged: StagedBlob };
 
 async function stageImage(
-  { engine, blobs, codec }: FetchDependencies,
+  { engine, blobs, codec, encoding }: FetchDependencies,
   { file, output }: ImageToFetch,
   signal: AbortSignal,
 ): Promise<StagedImage> {
-  const { body } = await engine.openOutput(file, signal);
-  if (output.format !== "png") {
-    const { data, ...facts } = await codec.encode(await buffer(body), output.format, output.quality);
-    return { ...facts, staged: await blobs.stage(inOnePiece(data), maxImageBytes, signal) };
+  const { format, quality } = output;
+  if (format !== "png") {
+    return await encoding.run(async () => {
+      const source = await wholeImage(engine, file, signal);
+      const { data, ...facts } = await codec.encode(source, format, quality);
+      return { ...facts, staged: await blobs.stage(inOnePiece(data), maxImageBytes, signal) };
+    }, signal);
   }
-  const head = new HeadReader(
-    output.stripMetadata ? inOnePiece(await codec.strip(await buffer(body))) : body,
-  );
+  return output.stripMetadata
+    ? await encoding.run(async () => {
+        const source = await wholeImage(engine, file, signal);
+        return await stagePng(blobs, inOnePiece(await codec.strip(source)), signal);
+      }, signal)
+    : await stagePng(blobs, (await engine.openOutput(file, signal)).body, signal);
+}
+
+/** An image of the engine as one buffer. */
+async function wholeImage(engine: Engine, file: OutputFile, signal: AbortSignal): Promise<Uint8Array> {
+  const { body } = await engine.openOutput(file, signal);
+  const pieces: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const piece of body) {
+    sizeBytes += piece.length;
+    if (sizeBytes > maxImageBytes) {
+      throw new ServiceError("NO_OUTPUT", "the backend returned a file that is too large for an image");
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, sizeBytes);
+}
+
+async function stagePng(
+  blobs: BlobStore,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<StagedImage> {
+  const head = new HeadReader(body);
   const staged = await blobs.stage(head, maxImageBytes, signal);
   const facts = readPngHeader(head.bytes);
   if (facts === undefined) {

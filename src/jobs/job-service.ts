@@ -74,6 +74,11 @@ export class JobService implements AsyncDisposable {
     return this.#options.batchLimit;
   }
 
+  /** Ids of the jobs that calls of this process wait for. */
+  get attachedJobIds(): readonly string[] {
+    return this.#calls.jobIds;
+  }
+
   /** Refuses new jobs from now on; those accepted go on. */
   close(): void {
     this.#accepting = false;

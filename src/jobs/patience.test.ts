@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { runUntilStopped, ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import { buildSpec, caller, never, plain, startAlone } from "../../test/support/start-jobs.ts";
+import { buildSpec, caller, never, openJobsHome, plain, startAlone } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { ServiceError } from "../domain/errors.ts";
 
@@ -73,5 +73,23 @@ describe("Patience", () => {
     lose.resolve();
     expect(await replica.end(job.id)).toMatchObject({ failure: { reason: "NO_BACKEND" } });
     expect(engine.requests).toHaveLength(1);
+  });
+
+  it("leaves alone the jobs of callers elsewhere, where a backend may be up", async () => {
+    const backend = new ScriptedBackend();
+    await using home = await openJobsHome();
+    const cutOff = new ScriptedEngine();
+    cutOff.setState("down");
+    await using there = home.start(backend.connect(), { maxInFlight: 1 });
+    await there.service.generate(buildSpec(), plain, caller, never);
+    await backend.given(1);
+    const waiting = await there.service.generate(buildSpec(), plain, caller, never);
+    await using here = home.start(cutOff, { backendDownGraceMs: 1 });
+    await waitUntil(() => here.faults.calls.includes("failAttached"), "it has given up");
+    expect(await there.get(waiting.id)).toMatchObject({ state: "queued" });
+    backend.finish();
+    await backend.given(2);
+    backend.finish();
+    expect(await there.end(waiting.id)).toMatchObject({ state: "succeeded" });
   });
 });

@@ -9,6 +9,8 @@ import type { Announcer } from "./announcer.ts";
 export interface PatienceDependencies {
   readonly engines: readonly Engine[];
   readonly store: Pick<JobStore, "failAttached">;
+  /** Ids of the jobs that calls of this process wait for. */
+  readonly attachedJobIds: () => readonly string[];
   readonly announcer: Announcer;
   readonly abandon: Abandon;
   readonly logger: Logger;
@@ -16,8 +18,9 @@ export interface PatienceDependencies {
 
 /**
  * Lets callers who wait for a job know that no backend is up, instead of having them wait for as long as jobs may be
- * queued: once every backend has been down for `graceMs`, queued jobs that calls wait for fail with `NO_BACKEND`, also
- * those that come back into the queue later. Other jobs wait on. Disposing of it ends that.
+ * queued: once every backend has been down for `graceMs`, queued jobs that calls of this process wait for fail with
+ * `NO_BACKEND`, also those that come back into the queue later. Other jobs wait on, and so do the callers of other
+ * processes, which may see more. Disposing of it ends that.
  */
 export class Patience implements AsyncDisposable {
   readonly #graceMs: number;
@@ -50,9 +53,13 @@ export class Patience implements AsyncDisposable {
   }
 
   #giveUp(): void {
-    const { store, announcer, abandon, logger, engines } = this.#deps;
+    const { store, attachedJobIds, announcer, abandon, logger, engines } = this.#deps;
     store
-      .failAttached(toJobFailure(noBackend(engines)), batchSize, this.#closing.signal)
+      .failAttached(
+        attachedJobIds().slice(0, batchSize),
+        toJobFailure(noBackend(engines)),
+        this.#closing.signal,
+      )
       .then((changes) => {
         for (const { jobId, events, leftBehind } of changes) {
           announcer.recorded(jobId, events);

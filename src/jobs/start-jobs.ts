@@ -1,6 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Slots } from "../lib/slots.ts";
 import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { EventBus } from "../storage/event-bus.ts";
@@ -49,6 +50,9 @@ export interface Jobs extends AsyncDisposable {
   readonly storeWatch: StoreWatch;
 }
 
+/** Each takes memory for its bytes and its pixels, and a thread that files are read with too. */
+const encodedAtOnce = 2;
+
 /** Sets everything about jobs to work. */
 export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
   const { engines, store, assets, blobs, bus, clock, logger, randomSeed } = deps;
@@ -69,11 +73,13 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
     clock,
     logger,
   });
+  const encoding = new Slots(encodedAtOnce);
   const drivers = engines.map(
     (engine) =>
       new BackendDriver(options, {
         ...deps,
         engine,
+        encoding,
         recorder,
         announcer,
         abandon,
@@ -81,7 +87,14 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
       }),
   );
   const keeper = new Keeper(options, { store, assets, blobs, announcer, abandon, clock, logger });
-  const patience = new Patience(options.backendDownGraceMs, { engines, store, announcer, abandon, logger });
+  const patience = new Patience(options.backendDownGraceMs, {
+    engines,
+    store,
+    attachedJobIds: () => service.attachedJobIds,
+    announcer,
+    abandon,
+    logger,
+  });
 
   const owned = new AsyncDisposableStack();
   owned.use(feeds);

@@ -14,7 +14,7 @@ import { watchJob } from "./rpc/watch-job.ts";
 import type { Routes } from "./rpc-handler.ts";
 
 export interface JobServiceRoutesDependencies {
-  readonly jobs: Omit<JobService, "generate" | "close" | typeof Symbol.asyncDispose>;
+  readonly jobs: Omit<JobService, "generate" | "close" | "attachedJobIds" | typeof Symbol.asyncDispose>;
   /** Where the images of jobs are. */
   readonly blobs: Pick<BlobStore, "read">;
 }

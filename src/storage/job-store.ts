@@ -148,8 +148,12 @@ export interface JobStore {
     signal: AbortSignal,
   ): Promise<readonly JobChange[]>;
 
-  /** Ends up to `limit` queued jobs that calls wait for, by `failure`. Returns what was written to each. */
-  failAttached(failure: JobFailure, limit: number, signal: AbortSignal): Promise<readonly JobChange[]>;
+  /** Ends those of these jobs that are queued and that calls wait for, by `failure`. Returns what was written to each. */
+  failAttached(
+    jobIds: readonly string[],
+    failure: JobFailure,
+    signal: AbortSignal,
+  ): Promise<readonly JobChange[]>;
 
   /**
    * Puts up to `limit` running jobs back into the queue whose backend nobody has driven for `undrivenMs`; the fate of

@@ -67,7 +67,8 @@ export enum JobState {
   CANCELLED = 6,
 
   /**
-   * It has ended because no backend began to run it in time.
+   * It has ended because it was given to no backend in time. One that was given to a backend, and not begun there in
+   * time, is `FAILED`.
    *
    * @generated from enum value: JOB_STATE_EXPIRED = 7;
    */

@@ -13,7 +13,7 @@ import { generateWithProgress } from "../rpc/generate-with-progress.ts";
 import { createFakeBlobs, type FakeBlobs } from "./fake-blobs.ts";
 
 /** What the RPC methods use of the job service. */
-export type Jobs = Omit<JobService, "close" | typeof Symbol.asyncDispose>;
+export type Jobs = Omit<JobService, "close" | "attachedJobIds" | typeof Symbol.asyncDispose>;
 
 export interface JobServer extends RpcServer {
   readonly blobs: FakeBlobs;

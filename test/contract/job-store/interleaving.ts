@@ -144,7 +144,11 @@ class World {
         await store.expireQueued(at(1), buildFailure("JOB_TIMEOUT"), 2, never);
         return;
       case "failAttached":
-        await store.failAttached(buildFailure("SHUTTING_DOWN"), 1, never);
+        await store.failAttached(
+          [...this.#submitted.keys()].slice(0, 3),
+          buildFailure("SHUTTING_DOWN"),
+          never,
+        );
         return;
       case "rescue":
         await store.rescueUndriven(

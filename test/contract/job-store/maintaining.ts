@@ -74,9 +74,11 @@ export function maintaining(open: () => Promise<TestStore>): void {
       buildJob({ attached: true }),
     ]);
     const [alone] = await submitEach(store.jobs, [buildJob()]);
-    expect(await store.jobs.failAttached(failure, 2, never)).toHaveLength(2);
-    expect(await store.jobs.failAttached(failure, 2, never)).toHaveLength(1);
-    expect(await store.jobs.failAttached(failure, 2, never)).toEqual([]);
+    const ids = [...waited, alone, runs].map((job) => job?.id ?? "");
+    expect(await store.jobs.failAttached(ids.slice(0, 2), failure, never)).toHaveLength(2);
+    expect(await store.jobs.failAttached(ids, failure, never)).toHaveLength(1);
+    expect(await store.jobs.failAttached(ids, failure, never)).toEqual([]);
+    expect(await store.jobs.failAttached([], failure, never)).toEqual([]);
     for (const { id } of waited) {
       expect(await store.jobs.get("", id, never)).toMatchObject({ state: "cancelled", failure });
     }
@@ -97,7 +99,7 @@ export function maintaining(open: () => Promise<TestStore>): void {
     const leftBehind = { backend: "gpu-1", promptId: lost.attempt?.promptId };
     expect(await store.jobs.expireQueued(at(1), failure, 10, never)).toMatchObject([{ leftBehind }]);
     const gone = await waiting("gone");
-    const [change] = await store.jobs.failAttached(failure, 10, never);
+    const [change] = await store.jobs.failAttached([gone.id, lost.id], failure, never);
     expect(change).toEqual({ jobId: gone.id, events: [expect.anything()] });
   });
 

@@ -38,13 +38,17 @@ export function expireQueued(
 }
 
 /** `JobStore.failAttached` */
-export function failAttached(
+export async function failAttached(
   context: JobContext,
+  jobIds: readonly string[],
   failure: JobFailure,
-  limit: number,
   signal: AbortSignal,
 ): Promise<readonly JobChange[]> {
-  return failQueued(context, sql`attached_count > 0`, "id", failure, limit, signal);
+  if (jobIds.length === 0) {
+    return [];
+  }
+  const condition = sql<boolean>`attached_count > 0 and id in (${sql.join(jobIds)})`;
+  return await failQueued(context, condition, "id", failure, jobIds.length, signal);
 }
 
 async function failQueued(
