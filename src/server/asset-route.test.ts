@@ -263,8 +263,22 @@ describe("caches", () => {
     const cacheControl = async () => (await fetch(`${server.url}/assets/${id}`)).headers.get("cache-control");
     fixture.clock.advance(3_599_000);
     expect(await cacheControl()).toBe("private, max-age=1, immutable");
-    fixture.clock.advance(1_000); // it is still there, as it may be if a job refers to it
-    expect(await cacheControl()).toBe("private, no-cache");
+    fixture.clock.advance(1_000);
+    expect((await fetch(`${server.url}/assets/${id}`)).status).toBe(404);
+  });
+
+  it("ask each time for one whose time has come, and which only a job keeps", async () => {
+    await using fixture = await openAssets();
+    const { assets } = fixture;
+    const asset = await assets.upload(inPieces(await makePng()), plainUpload, owner, never);
+    const kept = {
+      get: async () => ({ ...asset, expireTime: fixture.clock.now() }),
+      open: assets.open.bind(assets),
+      checkLink: assets.checkLink.bind(assets),
+    };
+    await using server = await serve(fixture, { assets: kept });
+    const response = await fetch(`${server.url}/assets/${asset.id}`);
+    expect(response.headers.get("cache-control")).toBe("private, no-cache");
   });
 });
 
