@@ -42,6 +42,28 @@ describe("HTTP/2", () => {
     expect(await getText(session)).toBe("2.0");
   });
 
+  it("goes on with a connection on which a proxy's callers cancel thousands of calls", async () => {
+    await using listener = await openListener({
+      maxConcurrentStreams: 5_000,
+      handler: (req, res) => {
+        if (req.url === "/" && isHttp2Response(res)) res.end("2.0");
+      },
+    });
+    using session = await connectHttp2(listener.url);
+    for (let round = 0; round < 3; round++) {
+      const cancelled = Array.from({ length: 1_000 }, () => {
+        const stream = session.request({ ":path": "/watch" });
+        stream.on("error", () => {});
+        const closed = once(stream, "close", { signal: signal() });
+        stream.close(constants.NGHTTP2_CANCEL);
+        return closed;
+      });
+      await Promise.all(cancelled);
+    }
+    expect(await getText(session)).toBe("2.0");
+    expect(session.closed).toBe(false);
+  });
+
   it("resets a call whose request does not go on, and serves the next call of the connection", async () => {
     await using listener = await openListener({
       requestTimeoutMs: 100,

@@ -12,6 +12,8 @@ export function createHttp2Server(limits: ListenerLimits, handler: HttpHandler, 
 
   const server = createServer({
     maxSessionMemory: limits.maxSessionMemoryMb,
+    streamResetBurst,
+    streamResetRate,
     settings: {
       initialWindowSize: limits.streamWindowBytes,
       maxConcurrentStreams: limits.maxConcurrentStreams,
@@ -43,6 +45,14 @@ export function createHttp2Server(limits: ListenerLimits, handler: HttpHandler, 
 }
 
 const windowsPerSession = 16;
+
+/**
+ * Calls that a connection may cancel at once, and each second, before it counts as an attack and is ended with all of its
+ * calls. Node's own 1,000 and 33 are for browsers: a proxy sends the calls, and the cancels, of all its callers over one
+ * connection, and callers who watch jobs come and go.
+ */
+const streamResetBurst = 20_000;
+const streamResetRate = 2_000;
 
 /** Resets a call whose request does not go on. Node restarts the timer with every byte that comes or goes. */
 function resetIncompleteRequest(stream: Http2Stream, timeoutMs: number, logger: Logger): void {
