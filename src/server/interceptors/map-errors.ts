@@ -9,7 +9,8 @@ import { requestIdOf } from "../request-id.ts";
 export function mapErrors(logger: Logger): Interceptor {
   return (next) => async (request) => {
     const requestId = requestIdOf(request.header);
-    const translate = (error: unknown): ConnectError => {
+    const translate = (thrown: unknown): ConnectError => {
+      const error = isCutOff(thrown) ? cutOff(thrown) : thrown;
       if (isUnexpected(error)) {
         logger.error({ requestId, method: request.method.name, err: error }, "a call failed unexpectedly");
       }
@@ -34,6 +35,20 @@ async function* translating<T>(
   } catch (error) {
     throw translate(error);
   }
+}
+
+/** Whether the request broke off while it was read: its caller has gone, which is no fault of ours. */
+function isCutOff(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
+function cutOff(cause: unknown): ServiceError {
+  return new ServiceError(
+    "CANCELLED_BY_CALLER",
+    "the call broke off before its request was complete",
+    {},
+    { cause },
+  );
 }
 
 function isUnexpected(error: unknown): boolean {
