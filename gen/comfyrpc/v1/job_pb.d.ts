@@ -166,7 +166,7 @@ export declare const JobSchema: GenMessage<Job>;
 export declare type JobOptions = Message<"comfyrpc.v1.JobOptions"> & {
   /**
    * Names and values to find the job by: up to 32. A name has 1 to 63 characters out of letters, digits, `-`, `_`, `.`
-   * and `/`, a value up to 255 characters.
+   * and `/`, and begins with a letter or digit; a value has up to 255 characters.
    *
    * @generated from field: map<string, string> labels = 1;
    */
