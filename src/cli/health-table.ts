@@ -6,7 +6,7 @@ import { tableLines } from "./table.ts";
 
 /** `health` for people: a line about the service, and a table with a row for each backend. */
 export function healthLines(health: ServiceHealth, now: Date): string[] {
-  const { ready, version, uptime, queuedJobCount, runningJobCount, backends } = health;
+  const { ready, reason, version, uptime, queuedJobCount, runningJobCount, backends } = health;
   const facts = [
     ready ? "ready" : "not ready",
     `version ${plainText(version) || "unknown"}`,
@@ -15,7 +15,13 @@ export function healthLines(health: ServiceHealth, now: Date): string[] {
     `${runningJobCount} running`,
   ];
   const rows = backends.map((backend) => backendRow(backend, now));
-  return [facts.join(", "), "", ...(rows.length > 0 ? tableLines([header, ...rows]) : ["no backends"])];
+  const why = reason === "" ? [] : [plainText(reason)];
+  return [
+    facts.join(", "),
+    ...why,
+    "",
+    ...(rows.length > 0 ? tableLines([header, ...rows]) : ["no backends"]),
+  ];
 }
 
 const header = ["BACKEND", "STATE", "SINCE", "QUEUE", "VERSION", "REASON"];
