@@ -354,9 +354,11 @@ export class JobService implements AsyncDisposable {
       this.#assertBackend();
     }
     signal.throwIfAborted();
-    const createTime = this.#nextCreateTime();
-    const queueDeadline = new Date(createTime.getTime() + this.#options.maxQueueMs);
-    const jobs = made.map((job): NewJob => ({ ...job, createTime, queueDeadline }));
+    const jobs = made.map((job): NewJob => {
+      const createTime = this.#nextCreateTime();
+      const queueDeadline = new Date(createTime.getTime() + this.#options.maxQueueMs);
+      return { ...job, createTime, queueDeadline };
+    });
     const attached = jobs.filter((job) => job.attached);
     try {
       return await this.#deps.store.submit(
