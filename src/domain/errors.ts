@@ -37,6 +37,11 @@ export type ErrorReason =
   | "OFFSET_OUT_OF_RANGE"
   | "ASSET_REJECTED"
   | "ASSET_TOO_LARGE"
+  | "INPUT_REJECTED"
+  | "INPUT_UNREACHABLE"
+  | "WORKFLOW_INVALID"
+  | "NODE_NOT_ALLOWED"
+  | "TEMPLATE_NOT_FOUND"
   | "INTERNAL";
 
 /** A field of a request that is wrong. */

@@ -27,5 +27,6 @@ export interface ImageInfo {
   readonly sizeBytes: number;
   /** Lowercase hexadecimal. */
   readonly sha256: string;
-  readonly seed: bigint;
+  /** That it was sampled with; absent if it was not sampled, or nobody can tell. */
+  readonly seed?: bigint;
 }

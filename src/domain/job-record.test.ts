@@ -31,7 +31,7 @@ const record: JobRecord = {
   labels: {},
   note: "",
   generation,
-  plan: { graph: {}, images: [] },
+  plan: { graph: {}, inputs: [], images: [], keeps: "images" },
   reuseKey: "",
   retentionMs: 1_000,
   createTime: new Date(0),

@@ -1,9 +1,9 @@
 import type { ResolvedGeneration } from "./generation.ts";
+import type { GenerationPlan } from "./generation-plan.ts";
 import type { ImageInfo } from "./image.ts";
 import type { GenerationResult, LastingEvent } from "./job-event.ts";
 import type { FailedState, JobFailure } from "./job-failure.ts";
 import { canBecome, isTerminal, type JobState } from "./job-state.ts";
-import type { GenerationPlan } from "./text-to-image.ts";
 
 /** A job as it is kept: what was asked for, and what has become of it. */
 export interface JobRecord {

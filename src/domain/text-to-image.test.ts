@@ -82,7 +82,7 @@ describe("buildTextToImage", () => {
   it("draws each image with a seed of its own that wraps at 2^64", () => {
     const { graph, images } = buildTextToImage({ ...base, imageCount: 3 }, "p");
     expect(images.map(({ seed }) => seed)).toEqual([2n ** 64n - 1n, 0n, 1n]);
-    expect(images.map(({ samplerNodeId }) => graph[samplerNodeId]?.inputs.seed)).toEqual([
+    expect(images.map(({ samplerNodeId }) => graph[samplerNodeId ?? ""]?.inputs.seed)).toEqual([
       2n ** 64n - 1n,
       0n,
       1n,

@@ -1,21 +1,7 @@
 import type { ResolvedGeneration } from "./generation.ts";
 import { seedOfImage } from "./generation.ts";
-import type { GraphNode, GraphValue, WorkflowGraph } from "./graph.ts";
-
-/** A workflow graph and where in it the images of the job are. */
-export interface GenerationPlan {
-  readonly graph: WorkflowGraph;
-  /** One entry an image, in the order of their index. */
-  readonly images: readonly PlannedImage[];
-}
-
-export interface PlannedImage {
-  readonly seed: bigint;
-  /** Node that samples it; its previews belong to this image. */
-  readonly samplerNodeId: string;
-  /** Node that saves it. */
-  readonly saveNodeId: string;
-}
+import type { GenerationPlan, PlannedImage } from "./generation-plan.ts";
+import type { GraphNode, GraphValue } from "./graph.ts";
 
 /**
  * Builds the text-to-image graph: ComfyUI's canonical one, with a sampler, decoder and saver of its own for each image,
@@ -89,5 +75,5 @@ export function buildTextToImage(generation: ResolvedGeneration, filePrefix: str
     });
     return { seed, samplerNodeId: sampler, saveNodeId: saved };
   });
-  return { graph: nodes, images };
+  return { graph: nodes, inputs: [], images, keeps: "images" };
 }

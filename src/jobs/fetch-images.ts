@@ -1,7 +1,7 @@
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ResolvedOutput } from "../domain/generation.ts";
+import type { PlannedImage } from "../domain/generation-plan.ts";
 import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
-import type { PlannedImage } from "../domain/text-to-image.ts";
 import type { Engine, Output, OutputFile } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import { readPngHeader } from "../imaging/png-header.ts";
@@ -83,6 +83,7 @@ async function fetchOnce(
   await using blob = staged;
   const { sha256, sizeBytes } = blob;
   const createTime = now();
+  const seed = image.seed !== undefined && { seed: image.seed };
   // Before the bytes are there, which saves a transaction: nobody hears of the asset before its event is written.
   await assets.put(
     {
@@ -95,12 +96,12 @@ async function fetchOnce(
       fileName: "",
       createTime,
       expireTime: new Date(createTime.getTime() + unreferencedMs),
-      origin: { jobId, imageIndex: index, nodeId: image.saveNodeId, seed: image.seed },
+      origin: { jobId, imageIndex: index, nodeId: image.saveNodeId, ...seed },
     },
     signal,
   );
   await blob.commit(signal);
-  return { index, nodeId: image.saveNodeId, seed: image.seed, ...facts, sizeBytes, sha256 };
+  return { index, nodeId: image.saveNodeId, ...seed, ...facts, sizeBytes, sha256 };
 }
 
 type StagedImage = Pick<ImageInfo, "format" | "widthPx" | "heightPx"> & { readonly staged: StagedBlob };

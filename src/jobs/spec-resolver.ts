@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { isServiceError } from "../domain/errors.ts";
 import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
+import type { GenerationPlan } from "../domain/generation-plan.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
 import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
-import { buildTextToImage, type GenerationPlan } from "../domain/text-to-image.ts";
+import { buildTextToImage } from "../domain/text-to-image.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
 
 export interface SpecResolverOptions {

@@ -49,6 +49,11 @@ const codeOf: Readonly<Record<ErrorReason, Code>> = {
   OFFSET_OUT_OF_RANGE: Code.OutOfRange,
   ASSET_REJECTED: Code.InvalidArgument,
   ASSET_TOO_LARGE: Code.ResourceExhausted,
+  INPUT_REJECTED: Code.InvalidArgument,
+  INPUT_UNREACHABLE: Code.FailedPrecondition,
+  WORKFLOW_INVALID: Code.InvalidArgument,
+  NODE_NOT_ALLOWED: Code.PermissionDenied,
+  TEMPLATE_NOT_FOUND: Code.NotFound,
   INTERNAL: Code.Internal,
 };
 

@@ -63,5 +63,6 @@ export interface AssetOrigin {
   readonly jobId: string;
   readonly imageIndex: number;
   readonly nodeId: string;
-  readonly seed: bigint;
+  /** Absent if the image was not sampled, or nobody can tell. */
+  readonly seed?: bigint;
 }

@@ -1,9 +1,9 @@
 import type { ResolvedGeneration } from "../domain/generation.ts";
+import type { GenerationPlan } from "../domain/generation-plan.ts";
 import type { LastingEvent, LastingEventData } from "../domain/job-event.ts";
 import type { JobFailure } from "../domain/job-failure.ts";
 import type { JobRecord, PromptPlace } from "../domain/job-record.ts";
 import type { JobState } from "../domain/job-state.ts";
-import type { GenerationPlan } from "../domain/text-to-image.ts";
 
 /**
  * Keeps jobs, their events, and who drives which backend. What it has taken is on disk when its promise resolves.

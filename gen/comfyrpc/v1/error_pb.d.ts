@@ -327,6 +327,46 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_ASSET_TOO_LARGE = 30;
    */
   ASSET_TOO_LARGE = 30,
+
+  /**
+   * `INVALID_ARGUMENT`: an image or mask of the request cannot do what it was given for: it is no image, is damaged, has
+   * no alpha channel to take the mask from, or its size does not fit. `google.rpc.BadRequest` names the field and says
+   * what would do.
+   *
+   * @generated from enum value: ERROR_REASON_INPUT_REJECTED = 31;
+   */
+  INPUT_REJECTED = 31,
+
+  /**
+   * `FAILED_PRECONDITION`: an image that the request names by its URL could not be fetched: the address is not public,
+   * does not answer in time, or answers with something else. The text says which.
+   *
+   * @generated from enum value: ERROR_REASON_INPUT_UNREACHABLE = 32;
+   */
+  INPUT_UNREACHABLE = 32,
+
+  /**
+   * `INVALID_ARGUMENT`: the workflow cannot be read, cannot be converted, or would be refused by ComfyUI.
+   * `WorkflowFailure` says what is wrong with which node.
+   *
+   * @generated from enum value: ERROR_REASON_WORKFLOW_INVALID = 33;
+   */
+  WORKFLOW_INVALID = 33,
+
+  /**
+   * `PERMISSION_DENIED`: the workflow uses a node class, or an input of one, that this server does not let callers use.
+   * `WorkflowFailure` names the nodes.
+   *
+   * @generated from enum value: ERROR_REASON_NODE_NOT_ALLOWED = 34;
+   */
+  NODE_NOT_ALLOWED = 34,
+
+  /**
+   * `NOT_FOUND`: there is no such template, or no such version or alias of it.
+   *
+   * @generated from enum value: ERROR_REASON_TEMPLATE_NOT_FOUND = 35;
+   */
+  TEMPLATE_NOT_FOUND = 35,
 }
 
 /**

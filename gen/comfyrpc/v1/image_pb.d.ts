@@ -74,7 +74,8 @@ export declare type Image = Message<"comfyrpc.v1.Image"> & {
   sha256: string;
 
   /**
-   * Seed that this image was drawn with: 0 to 2^64-1.
+   * Seed that this image was drawn with: 0 to 2^64-1; 0 too for one that was not drawn but made from other images, or by
+   * a workflow that does not tell.
    *
    * @generated from field: uint64 seed = 9;
    */

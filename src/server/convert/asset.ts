@@ -18,7 +18,7 @@ export function toAssetMessage(asset: AssetRecord): Asset {
     fileName: asset.fileName,
     createTime: timestampFromDate(asset.createTime),
     expireTime: timestampFromDate(asset.expireTime),
-    ...(asset.origin && { origin: { ...asset.origin } }),
+    ...(asset.origin && { origin: { seed: 0n, ...asset.origin } }),
   });
 }
 

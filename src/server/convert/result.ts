@@ -23,7 +23,7 @@ export function toImageInit(image: ImageInfo): MessageInitShape<typeof ImageSche
     heightPx: image.heightPx,
     sizeBytes: BigInt(image.sizeBytes),
     sha256: image.sha256,
-    seed: image.seed,
+    seed: image.seed ?? 0n,
     assetId: image.sha256,
   };
 }

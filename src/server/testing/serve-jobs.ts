@@ -48,7 +48,7 @@ export function buildRecord(overrides: Partial<JobRecord> = {}): JobRecord {
     labels: {},
     note: "",
     generation: buildGeneration(),
-    plan: { graph: {}, images: [] },
+    plan: { graph: {}, inputs: [], images: [], keeps: "images" },
     reuseKey: "",
     retentionMs: 60_000,
     createTime: startTime,

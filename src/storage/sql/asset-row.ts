@@ -28,7 +28,8 @@ const originOfRow = z.object({
   seed: z
     .string()
     .regex(/^\d{1,20}$/)
-    .transform(BigInt),
+    .transform(BigInt)
+    .exactOptional(),
 });
 
 /**
@@ -53,7 +54,7 @@ export function readAssetRow(row: unknown): AssetRecord {
         jobId: read.origin_job_id,
         imageIndex: read.origin_image_index,
         nodeId: read.origin_node_id,
-        seed: read.origin_seed,
+        ...(read.origin_seed !== null && { seed: read.origin_seed }),
       }),
     }),
   };
@@ -74,6 +75,6 @@ export function writeAssetRow(asset: AssetRecord): Insertable<AssetTable> {
     origin_job_id: asset.origin?.jobId ?? null,
     origin_image_index: asset.origin?.imageIndex ?? null,
     origin_node_id: asset.origin?.nodeId ?? null,
-    origin_seed: asset.origin?.seed.toString() ?? null,
+    origin_seed: asset.origin?.seed?.toString() ?? null,
   };
 }

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { ErrorReason } from "../../domain/errors.ts";
 import type { ResolvedGeneration } from "../../domain/generation.ts";
+import type { GenerationPlan } from "../../domain/generation-plan.ts";
 import type { GraphValue } from "../../domain/graph.ts";
 import type { ImageInfo } from "../../domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../domain/job-event.ts";
 import type { JobFailure } from "../../domain/job-failure.ts";
 import type { Attempt } from "../../domain/job-record.ts";
-import type { GenerationPlan } from "../../domain/text-to-image.ts";
-import { readJson } from "./lossless-json.ts";
+import { readJson } from "../../lib/lossless-json.ts";
 
 // What is kept as JSON, as it is read again. Rows may have been written by an older version of this program, or by a
 // newer one that runs beside it: what a later version adds must be optional here, and members that are not known here
@@ -45,7 +45,15 @@ export const planSchema: z.ZodType<GenerationPlan> = z.object({
       _meta: z.object({ title: z.string() }).exactOptional(),
     }),
   ),
-  images: z.array(z.object({ seed: bigInteger, samplerNodeId: z.string(), saveNodeId: z.string() })),
+  inputs: z.array(z.object({ assetId: z.string(), fileName: z.string() })).default([]),
+  images: z.array(
+    z.object({
+      seed: bigInteger.exactOptional(),
+      samplerNodeId: z.string().exactOptional(),
+      saveNodeId: z.string(),
+    }),
+  ),
+  keeps: z.enum(["images", "everything"]).default("images"),
 });
 
 /** {@link ResolvedGeneration} */
@@ -85,7 +93,7 @@ export const imageSchema: z.ZodType<ImageInfo> = z.object({
   heightPx: z.number(),
   sizeBytes: z.number(),
   sha256: z.string(),
-  seed: bigInteger,
+  seed: bigInteger.exactOptional(),
 });
 
 /** {@link Attempt} */
@@ -130,6 +138,11 @@ const reasons: Readonly<Record<ErrorReason, true>> = {
   OFFSET_OUT_OF_RANGE: true,
   ASSET_REJECTED: true,
   ASSET_TOO_LARGE: true,
+  INPUT_REJECTED: true,
+  INPUT_UNREACHABLE: true,
+  WORKFLOW_INVALID: true,
+  NODE_NOT_ALLOWED: true,
+  TEMPLATE_NOT_FOUND: true,
   INTERNAL: true,
 };
 

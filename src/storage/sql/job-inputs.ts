@@ -2,8 +2,8 @@ import type { Insertable } from "kysely";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { JobRecord } from "../../domain/job-record.ts";
+import { writeJson } from "../../lib/lossless-json.ts";
 import { generationSchema, json, labelsSchema, planSchema } from "./codecs.ts";
-import { writeJson } from "./lossless-json.ts";
 import type { Db, JobInputTable } from "./schema.ts";
 
 /** What a job was asked for. */

@@ -1,9 +1,9 @@
 import type { Insertable } from "kysely";
 import { z } from "zod";
 import type { Attempt, JobRecord } from "../../domain/job-record.ts";
+import { writeJson } from "../../lib/lossless-json.ts";
 import { attemptSchema, failureSchema, imageSchema, json, resultSchema } from "./codecs.ts";
 import type { JobInputs } from "./job-inputs.ts";
-import { writeJson } from "./lossless-json.ts";
 import type { JobTable } from "./schema.ts";
 
 /** A job as it is kept, with what only the store knows of it. */

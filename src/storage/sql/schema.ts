@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, sql } from "kysely";
 
 /**
  * The tables, as both databases have them. Times are milliseconds since 1970, `…_json` columns hold what
- * `lossless-json.ts` writes, and ids compare by their bytes on both.
+ * `lib/lossless-json.ts` writes, and ids compare by their bytes on both.
  */
 export interface Tables {
   schema_migrations: MigrationTable;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import type { GenerationPlan } from "../../../src/domain/generation-plan.ts";
 import type { GraphValue } from "../../../src/domain/graph.ts";
 import {
   all,
@@ -69,9 +70,11 @@ export function submitting(open: () => Promise<TestStore>): void {
     await fc.assert(
       fc.asyncProperty(text, text, seed, value, async (prompt, note, seed, input) => {
         const generation = buildGeneration({ prompt, negativePrompt: note, seed });
-        const plan = {
+        const plan: GenerationPlan = {
           graph: { "3": { class_type: prompt, inputs: { input }, _meta: { title: note } } },
+          inputs: [{ assetId: "a".repeat(64), fileName: "comfyrpc/a.png" }],
           images: [{ seed, samplerNodeId: "3", saveNodeId: "9" }],
+          keeps: "everything",
         };
         const labels = { a: prompt, "b.c/d-e_f": note };
         const job = buildJob({ generation, plan, note, labels });

@@ -1,8 +1,8 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from "kysely";
 import type { JobRecord } from "../../../domain/job-record.ts";
 import type { JobState } from "../../../domain/job-state.ts";
+import { writeJson } from "../../../lib/lossless-json.ts";
 import type { JobFilter } from "../../job-store.ts";
-import { writeJson } from "../lossless-json.ts";
 import type { Db, JobTable, Tables } from "../schema.ts";
 import { type JobContext, readRecords } from "../stored-jobs.ts";
 
