@@ -8,6 +8,7 @@ import type { PromptOutcome } from "./history.ts";
 import { isJsonObject, type Json, type JsonObject, stringifyJson } from "./json.ts";
 import {
   Interrupted,
+  inputsOfClass,
   type NodeContext,
   type NodeDefinition,
   NodeInputs,
@@ -256,8 +257,9 @@ class PromptRun {
   /** Follows the links of a node's inputs. What its class does not know is left out. */
   #resolve(id: string): ReadonlyMap<string, Json | Value> {
     const inputs = inputsOf(this.#prompt.graph, id);
+    const definition = this.#definitionOf(id);
     const resolved = new Map<string, Json | Value>();
-    for (const name of Object.keys(this.#definitionOf(id)?.required ?? {})) {
+    for (const name of Object.keys(definition ? inputsOfClass(definition) : {})) {
       const given = inputs[name];
       const link = linkOf(given);
       const value = link ? this.#results.get(link.nodeId)?.values.at(link.output) : given;

@@ -3,16 +3,19 @@ import type { InputSpec, NodeDefinition, Surroundings } from "./nodes/node.ts";
 
 /** What `GET /object_info` says of a node class. */
 export function objectInfoOf(node: NodeDefinition, surroundings: Surroundings): JsonObject {
-  const hidden = node.hidden ?? {};
-  const hasHidden = Object.keys(hidden).length > 0;
-  const required = Object.fromEntries(
-    Object.entries(node.required).map(([name, spec]) => [name, inputConfig(spec, surroundings)]),
-  );
+  const { required, optional, hidden } = node;
+  const configsOf = (inputs: Readonly<Record<string, InputSpec>>) =>
+    Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, inputConfig(spec, surroundings)]));
   return {
-    input: { required, ...(hasHidden ? { hidden } : {}) },
+    input: {
+      required: configsOf(required),
+      ...(optional ? { optional: configsOf(optional) } : {}),
+      ...(hidden ? { hidden } : {}),
+    },
     input_order: {
-      required: Object.keys(node.required),
-      ...(hasHidden ? { hidden: Object.keys(hidden) } : {}),
+      required: Object.keys(required),
+      ...(optional ? { optional: Object.keys(optional) } : {}),
+      ...(hidden ? { hidden: Object.keys(hidden) } : {}),
     },
     is_input_list: false,
     output: node.outputs.map((output) => output.type),
@@ -24,6 +27,7 @@ export function objectInfoOf(node: NodeDefinition, surroundings: Surroundings): 
     python_module: node.pythonModule ?? "nodes",
     category: node.category,
     output_node: node.isOutput ?? false,
+    ...(node.isDeprecated ? { deprecated: true } : {}),
     has_intermediate_output: false,
     search_aliases: [],
   };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Json, JsonObject } from "./json.ts";
 import { createModelCatalog } from "./models.ts";
-import type { Surroundings } from "./nodes/node.ts";
+import type { NodeDefinition, Surroundings } from "./nodes/node.ts";
 import { nodeClasses } from "./nodes/registry.ts";
 import { txt2img } from "./testing/test-client.ts";
 import { validatePrompt } from "./validate.ts";
@@ -210,6 +210,44 @@ describe("validation of a graph", () => {
           errors: [{ type: "custom_validation_failed", details: "image - Invalid image file: gone.png" }],
         },
       },
+    });
+  });
+
+  describe("of optional inputs", () => {
+    const echo: NodeDefinition = {
+      classType: "Echo",
+      displayName: null,
+      category: "test",
+      required: {},
+      optional: { times: { type: "INT", options: { default: 1, min: 1 } }, image: { type: "IMAGE" } },
+      outputs: [],
+      isOutput: true,
+      run: () => ({ values: [] }),
+    };
+    const check = (inputs: JsonObject) =>
+      validatePrompt(
+        { ...txt2img(), "1": { class_type: "Echo", inputs } },
+        ["1"],
+        new Map([...nodeClasses, ["Echo", echo]]),
+        surroundings,
+      );
+
+    it("accepts a node without them", () => {
+      expect(check({})).toMatchObject({ ok: true, outputs: ["1"] });
+    });
+
+    it("converts those that are there, and follows their links", () => {
+      expect(check({ times: "2", image: ["8", 0] })).toMatchObject({
+        ok: true,
+        graph: { "1": { inputs: { times: 2 } } },
+      });
+    });
+
+    it.each<[JsonObject, string]>([
+      [{ times: 0 }, "value_smaller_than_min"],
+      [{ image: ["5", 0] }, "return_type_mismatch"],
+    ])("refuses %j", (inputs, type) => {
+      expect(check(inputs)).toMatchObject({ ok: false, nodeErrors: { "1": { errors: [{ type }] } } });
     });
   });
 

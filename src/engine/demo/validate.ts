@@ -1,6 +1,6 @@
 import { classOf } from "./graph.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
-import type { InputSpec, NodeDefinition, Surroundings } from "./nodes/node.ts";
+import { type InputSpec, inputsOfClass, type NodeDefinition, type Surroundings } from "./nodes/node.ts";
 import { inputConfig, inputType } from "./object-info.ts";
 import {
   PythonError,
@@ -198,13 +198,15 @@ class Validator {
     const converted: Record<string, Json> = { ...inputs };
     const errors: ValidationError[] = [];
     let valid = true;
-    for (const [name, spec] of Object.entries(definition.required)) {
+    for (const [name, spec] of Object.entries(inputsOfClass(definition))) {
       const value = inputs[name];
       if (value === undefined) {
-        errors.push({
-          ...plainError("required_input_missing", "Required input is missing", name),
-          extra_info: { input_name: name },
-        });
+        if (name in definition.required) {
+          errors.push({
+            ...plainError("required_input_missing", "Required input is missing", name),
+            extra_info: { input_name: name },
+          });
+        }
       } else if (Array.isArray(value)) {
         valid = this.#judgeLink(id, name, spec, value, errors) && valid;
       } else {

@@ -31,6 +31,14 @@ export interface OutputSpec {
   readonly name?: string;
 }
 
+/** Inputs of a class that a graph may set, by name: the required ones come first. */
+export function inputsOfClass({
+  required,
+  optional = {},
+}: NodeDefinition): Readonly<Record<string, InputSpec>> {
+  return { ...required, ...optional };
+}
+
 /** What a node leaves behind: one value for each of its outputs, and what it shows, if it is an output node. */
 export interface NodeResult {
   readonly values: readonly Value[];
@@ -48,8 +56,12 @@ export interface NodeDefinition {
   /** Default: `nodes`. */
   readonly pythonModule?: string;
   readonly required: Readonly<Record<string, InputSpec>>;
+  /** Inputs that may be left out; those that are there are checked like the others. */
+  readonly optional?: Readonly<Record<string, InputSpec>>;
   readonly hidden?: Readonly<Record<string, string>>;
   readonly outputs: readonly OutputSpec[];
+  /** Whether its authors advise against it. Default: no. */
+  readonly isDeprecated?: boolean;
   /** Whether it is a reason to run a graph. */
   readonly isOutput?: boolean;
   /**
@@ -95,6 +107,16 @@ export class NodeInputs {
 
   constructor(inputs: ReadonlyMap<string, Json | Value>) {
     this.#inputs = inputs;
+  }
+
+  /** Whether an optional input has been set. */
+  isGiven(name: string): boolean {
+    return this.#inputs.has(name);
+  }
+
+  flag(name: string): boolean {
+    const value = this.#inputs.get(name);
+    return typeof value === "boolean" ? value : this.#wrong(name, "bool");
   }
 
   text(name: string): string {
