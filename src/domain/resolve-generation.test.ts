@@ -1,12 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { ServiceError } from "./errors.ts";
 import type { GenerationSpec } from "./generation.ts";
+import { modelNames } from "./model-kind.ts";
 import { findModel, type KnownNames, type ResolveInputs, resolveGeneration } from "./resolve-generation.ts";
 
 const names: KnownNames = {
-  checkpoints: ["sd15.safetensors", "sdxl\\base.safetensors"],
-  loras: ["watercolor.safetensors"],
-  vaes: ["vae.safetensors"],
+  models: {
+    ...modelNames(() => []),
+    checkpoint: ["sd15.safetensors", "sdxl\\base.safetensors"],
+    lora: ["watercolor.safetensors"],
+    vae: ["vae.safetensors"],
+  },
   samplers: ["euler", "euler_ancestral", "dpm_2_ancestral", "dpmpp_2m", "dpmpp_2s_ancestral", "dpmpp_sde"],
   schedulers: ["normal", "karras"],
 };
@@ -144,7 +148,7 @@ describe("resolveGeneration", () => {
   });
 
   it("says so when the backend lists no model at all", () => {
-    const none = { ...inputs, names: { ...names, checkpoints: [] } };
+    const none = { ...inputs, names: { ...names, models: modelNames(() => []) } };
     expect(failure(() => resolveGeneration(spec(), none))).toMatchObject({
       reason: "MODEL_NOT_FOUND",
       message: expect.stringContaining("it lists none"),

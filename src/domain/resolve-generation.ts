@@ -8,12 +8,11 @@ import type {
   ResolvedOutput,
 } from "./generation.ts";
 import { defaultQuality } from "./image.ts";
+import type { ModelNames } from "./model-kind.ts";
 
 /** Names that a backend knows, as far as resolving a generation needs them. */
 export interface KnownNames {
-  readonly checkpoints: readonly string[];
-  readonly loras: readonly string[];
-  readonly vaes: readonly string[];
+  readonly models: ModelNames;
   readonly samplers: readonly string[];
   readonly schedulers: readonly string[];
 }
@@ -62,11 +61,11 @@ const samplerAliases: Readonly<Record<string, string>> = {
 
 /** The checkpoint that `spec` means, in the backend's spelling; `undefined` if the backend does not have it. */
 export function findModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string | undefined {
-  return findListed(wantedModel(spec, names, defaultModel), names.checkpoints);
+  return findListed(wantedModel(spec, names, defaultModel), names.models.checkpoint);
 }
 
 function wantedModel(spec: GenerationSpec, names: KnownNames, defaultModel: string): string {
-  return spec.model || defaultModel || (names.checkpoints[0] ?? "");
+  return spec.model || defaultModel || (names.models.checkpoint[0] ?? "");
 }
 
 /**
@@ -83,7 +82,7 @@ export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): 
     "checkpoint",
     "spec.model",
     wantedModel(spec, names, inputs.defaultModel),
-    names.checkpoints,
+    names.models.checkpoint,
     spec.model === "",
   );
   const sampler = problems.known(
@@ -104,7 +103,9 @@ export function resolveGeneration(spec: GenerationSpec, inputs: ResolveInputs): 
   );
   const loras = spec.loras.map((lora, i) => resolveLora(lora, i, names, problems));
   const vae =
-    spec.vae === "" ? undefined : problems.known("VAE_NOT_FOUND", "VAE", "spec.vae", spec.vae, names.vaes);
+    spec.vae === ""
+      ? undefined
+      : problems.known("VAE_NOT_FOUND", "VAE", "spec.vae", spec.vae, names.models.vae);
 
   const { widthPx, heightPx } = sizeOf(spec, inputs);
   const steps = spec.steps ?? Math.min(20, limits.maxSteps);
@@ -171,7 +172,7 @@ function resolveLora(
 ): Required<LoraSpec> {
   const modelStrength = lora.modelStrength ?? 1;
   return {
-    name: problems.known("LORA_NOT_FOUND", "LoRA", `spec.loras[${index}].name`, lora.name, names.loras),
+    name: problems.known("LORA_NOT_FOUND", "LoRA", `spec.loras[${index}].name`, lora.name, names.models.lora),
     modelStrength,
     clipStrength: lora.clipStrength ?? modelStrength,
   };

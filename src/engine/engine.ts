@@ -1,4 +1,5 @@
 import type { WorkflowGraph } from "../domain/graph.ts";
+import type { ModelNames } from "../domain/model-kind.ts";
 
 /**
  * Runs workflow graphs and keeps what they make until it is fetched: a ComfyUI server, or something that stands for
@@ -102,9 +103,7 @@ export function isUsable({ state }: EngineHealth): boolean {
 
 /** What a backend has, each list in the order in which the backend gives it. */
 export interface Catalog {
-  readonly checkpoints: readonly string[];
-  readonly loras: readonly string[];
-  readonly vaes: readonly string[];
+  readonly models: ModelNames;
   readonly samplers: readonly string[];
   readonly schedulers: readonly string[];
 }

@@ -8,7 +8,7 @@ const jobId = "00000000-0000-4000-8000-000000000000";
 function open(...checkpoints: readonly string[][]) {
   const engines = checkpoints.map((names) => {
     const engine = new ScriptedEngine();
-    engine.has = { ...engine.has, checkpoints: names };
+    engine.has = { ...engine.has, models: { ...engine.has.models, checkpoint: names } };
     return engine;
   });
   const options = {

@@ -3,6 +3,7 @@ import { isServiceError } from "../domain/errors.ts";
 import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
+import { modelNames } from "../domain/model-kind.ts";
 import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
 import { buildTextToImage } from "../domain/text-to-image.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
@@ -105,9 +106,7 @@ function common(a: Catalog, b: Catalog): Catalog {
     return ofA.filter((name) => known.has(name));
   };
   return {
-    checkpoints: both(a.checkpoints, b.checkpoints),
-    loras: both(a.loras, b.loras),
-    vaes: both(a.vaes, b.vaes),
+    models: modelNames((kind) => both(a.models[kind], b.models[kind])),
     samplers: both(a.samplers, b.samplers),
     schedulers: both(a.schedulers, b.schedulers),
   };

@@ -64,7 +64,7 @@ describe("the ComfyUI adapter", () => {
     const catalog = await stage.engine.catalog(0, AbortSignal.timeout(5_000));
     expect(catalog.samplers).toContain("euler");
     expect(catalog.schedulers).toContain("normal");
-    expect(catalog.checkpoints).not.toHaveLength(0);
+    expect(catalog.models.checkpoint).not.toHaveLength(0);
   });
 
   it("runs many prompts at once without mixing them up", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { ServiceError } from "../../src/domain/errors.ts";
 import type { WorkflowGraph } from "../../src/domain/graph.ts";
+import { modelNames } from "../../src/domain/model-kind.ts";
 import type {
   Catalog,
   Engine,
@@ -29,9 +30,7 @@ export class ScriptedEngine implements Engine {
   memoryFreedCount = 0;
   /** What it lists. */
   has: Catalog = {
-    checkpoints: ["m"],
-    loras: [],
-    vaes: [],
+    models: { ...modelNames(() => []), checkpoint: ["m"] },
     samplers: ["euler"],
     schedulers: ["normal"],
   };

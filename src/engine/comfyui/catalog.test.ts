@@ -12,6 +12,9 @@ const classes: Readonly<Record<string, unknown>> = {
   LoraLoader: {
     input: { required: { lora_name: ["COMBO", { options: ["l.safetensors"], multiselect: false }] } },
   },
+  UpscaleModelLoader: { input: { required: { model_name: ["COMBO", { options: ["4x.pth"] }] } } },
+  UNETLoader: { input: { required: { unet_name: [["flux.safetensors"]] } } },
+  CLIPLoader: { input: { required: { clip_name: [["clip_l.safetensors", "t5.safetensors"]] } } },
   KSampler: {
     input: {
       required: { sampler_name: [["euler"]], seed: ["INT", { max: 18446744073709551615n }] },
@@ -30,6 +33,7 @@ function setUp() {
     asked.push(classType ?? "");
     return classes[classType ?? ""];
   };
+  client.embeddings = async () => ["easynegative"];
   const logger = createLogger({ level: "silent" });
   let passedMs = 0;
   const nowMs = () => passedMs;
@@ -47,10 +51,20 @@ function soon(): AbortSignal {
   return AbortSignal.timeout(5_000);
 }
 
+/** Classes that are asked for: a loader for each kind of model but embeddings, and the sampler. */
+const classCount = 8;
+
 const expected = {
-  checkpoints: ["a.safetensors", "sub/b.safetensors"],
-  loras: ["l.safetensors"],
-  vaes: [],
+  models: {
+    checkpoint: ["a.safetensors", "sub/b.safetensors"],
+    lora: ["l.safetensors"],
+    vae: [],
+    controlnet: [],
+    upscaler: ["4x.pth"],
+    diffusionModel: ["flux.safetensors"],
+    textEncoder: ["clip_l.safetensors", "t5.safetensors"],
+    embedding: ["easynegative"],
+  },
   samplers: ["euler"],
   schedulers: [],
 };
@@ -64,11 +78,11 @@ describe("CatalogReader", () => {
   it("asks once for many who ask at the same time, and again only when its copy is too old", async () => {
     const { asked, reader } = setUp();
     await Promise.all(Array.from({ length: 20 }, () => reader.catalog(0, soon())));
-    expect(asked).toHaveLength(4);
+    expect(asked).toHaveLength(classCount);
     await reader.catalog(60_000, soon());
-    expect(asked).toHaveLength(4);
+    expect(asked).toHaveLength(classCount);
     await reader.catalog(0, soon());
-    expect(asked).toHaveLength(8);
+    expect(asked).toHaveLength(2 * classCount);
   });
 
   it("serves what it remembers while the backend is away, and says so if it remembers nothing", async () => {
@@ -103,18 +117,18 @@ describe("CatalogReader", () => {
     await reader.catalog(60_000, soon());
     passTime(29_000);
     await reader.catalog(60_000, soon());
-    expect(asked).toHaveLength(4);
+    expect(asked).toHaveLength(classCount);
     passTime(2_000);
     expect(await reader.catalog(60_000, soon())).toEqual(expected);
-    expect(asked).toHaveLength(8);
+    expect(asked).toHaveLength(2 * classCount);
   });
 
   it("reads the names of what may be another server before anybody asks, and serves the old ones meanwhile", async () => {
     const { client, asked, reader } = setUp();
     reader.reset();
-    expect(asked).toHaveLength(4);
+    expect(asked).toHaveLength(classCount);
     await reader.catalog(60_000, soon());
-    expect(asked).toHaveLength(4);
+    expect(asked).toHaveLength(classCount);
     const answer = client.nodeClass;
     const gate = Promise.withResolvers<void>();
     client.nodeClass = async (...args) => {

@@ -1,3 +1,4 @@
+import { type ModelKind, modelKinds, modelNames } from "../../domain/model-kind.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Catalog, PixelSize } from "../engine.ts";
 import { type ComfyUiClient, NoAnswerError } from "./client.ts";
@@ -16,6 +17,19 @@ export interface CatalogDependencies {
 
 /** Checkpoints whose size is remembered, at most. */
 const maxRememberedSizes = 1_000;
+
+/** The node class that loads models of a kind, and its input that lists them. */
+const loaders: Readonly<
+  Record<Exclude<ModelKind, "embedding">, readonly [classType: string, input: string]>
+> = {
+  checkpoint: ["CheckpointLoaderSimple", "ckpt_name"],
+  lora: ["LoraLoader", "lora_name"],
+  vae: ["VAELoader", "vae_name"],
+  controlnet: ["ControlNetLoader", "control_net_name"],
+  upscaler: ["UpscaleModelLoader", "model_name"],
+  diffusionModel: ["UNETLoader", "unet_name"],
+  textEncoder: ["CLIPLoader", "clip_name"],
+};
 
 /** Reads what a backend has, by what it says of the inputs of its node classes. */
 export class CatalogReader {
@@ -94,20 +108,26 @@ export class CatalogReader {
 
   async #readCatalog(): Promise<Catalog> {
     const { client, lifetime } = this.#deps;
-    const [checkpoint, lora, vae, sampler] = await Promise.all(
-      ["CheckpointLoaderSimple", "LoraLoader", "VAELoader", "KSampler"].map((classType) =>
-        client.nodeClass(classType, lifetime),
-      ),
-    );
+    const [sampler, ...names] = await Promise.all([
+      client.nodeClass("KSampler", lifetime),
+      ...modelKinds.map((kind) => this.#namesOf(kind)),
+    ]);
     const catalog: Catalog = {
-      checkpoints: optionsOf(checkpoint, "ckpt_name"),
-      loras: optionsOf(lora, "lora_name"),
-      vaes: optionsOf(vae, "vae_name"),
+      models: modelNames((kind) => names[modelKinds.indexOf(kind)] ?? []),
       samplers: optionsOf(sampler, "sampler_name"),
       schedulers: optionsOf(sampler, "scheduler"),
     };
     this.#remembered = { catalog, readMs: this.#deps.nowMs() };
     return catalog;
+  }
+
+  async #namesOf(kind: ModelKind): Promise<readonly string[]> {
+    const { client, lifetime } = this.#deps;
+    if (kind === "embedding") {
+      return client.embeddings(lifetime);
+    }
+    const [classType, inputName] = loaders[kind];
+    return optionsOf(await client.nodeClass(classType, lifetime), inputName);
   }
 
   async #readSize(checkpoint: string): Promise<PixelSize | undefined> {

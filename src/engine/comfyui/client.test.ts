@@ -159,6 +159,26 @@ describe("the ComfyUI client", () => {
     expect(server.requests[0]?.url).toBe(`/api/jobs/${promptId}`);
   });
 
+  it.each([
+    ["has", 200, '["one", "two"]', ["one", "two"]],
+    ["is too old for", 404, "", []],
+  ])("reads the embeddings of a server that %s them", async (_what, status, body, expected) => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(status).end(body);
+    });
+    await using client = connect(server.url);
+    expect(await client.embeddings(soon())).toEqual(expected);
+    expect(server.requests[0]?.url).toBe("/api/embeddings");
+  });
+
+  it("does not take a failure to list embeddings for none", async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(500).end("500 Internal Server Error");
+    });
+    await using client = connect(server.url);
+    await expect(client.embeddings(soon())).rejects.toMatchObject({ status: 500 });
+  });
+
   it("interrupts with the id, and never without one", async () => {
     const bodies: string[] = [];
     await using server = await startHttpServer(async (request, response) => {

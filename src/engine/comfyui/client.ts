@@ -1,7 +1,7 @@
 import { buildConnector, Pool } from "undici";
 import type { WorkflowGraph } from "../../domain/graph.ts";
 import type { OutputFile } from "../engine.ts";
-import { asArray, asObject, asString, isObject } from "./json-shape.ts";
+import { asArray, asObject, asString, asStrings, isObject } from "./json-shape.ts";
 import { parseQueueRemaining } from "./messages.ts";
 import type { Settings } from "./options.ts";
 import { type PromptRecord, parseHistory } from "./record.ts";
@@ -32,6 +32,8 @@ export interface ComfyUiClient extends AsyncDisposable {
   systemInfo(signal: AbortSignal): Promise<SystemInfo>;
   /** `GET /object_info/{class}`: what the server says of the class; `undefined` if it has no such class. */
   nodeClass(classType: string, signal: AbortSignal): Promise<unknown>;
+  /** `GET /embeddings`: names, without the ends of their files; none on servers without such a route. */
+  embeddings(signal: AbortSignal): Promise<readonly string[]>;
   /** `GET /view_metadata/{folder}`: the metadata in a model file's header; `undefined` if there is none. */
   modelMetadata(folder: string, filename: string, signal: AbortSignal): Promise<unknown>;
   /** `GET /view`, from `range` on. The body must be read, or destroyed. */
@@ -192,6 +194,14 @@ class HttpClient implements ComfyUiClient {
 
   async nodeClass(classType: string, signal: AbortSignal): Promise<unknown> {
     return (await this.#getObject(`/api/object_info/${encodeURIComponent(classType)}`, signal))[classType];
+  }
+
+  async embeddings(signal: AbortSignal): Promise<readonly string[]> {
+    const { status, body } = await this.#get("/api/embeddings", signal);
+    if (status !== 404 && !(status === 200 && Array.isArray(body))) {
+      throw unusable(status);
+    }
+    return asStrings(body);
   }
 
   async modelMetadata(folder: string, filename: string, signal: AbortSignal): Promise<unknown> {

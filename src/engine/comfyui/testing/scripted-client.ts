@@ -89,6 +89,10 @@ export class ScriptedClient implements ComfyUiClient {
     return undefined;
   }
 
+  async embeddings(): Promise<readonly string[]> {
+    return [];
+  }
+
   async modelMetadata(): Promise<unknown> {
     return undefined;
   }
