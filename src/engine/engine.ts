@@ -45,11 +45,12 @@ export interface Engine extends AsyncDisposable {
    * - `PROMPT_INTERRUPTED`: stopped by somebody else; safe to run again under a new id
    * - `PROMPT_LEFT`: the prompt is no business of this run any more, by `signals.leave` or `request.maySubmit`; it is
    *   left as it is
+   * - `INPUT_REJECTED`: not submitted, since an input is larger than the backend takes
    * - `NO_BACKEND`: not submitted, since the backend cannot be reached; safe to run again under a new id
    * - `BACKEND_LOST`: out of reach for too long; whether the prompt still runs is not known. `resume` it when the
    *   backend is back, or `abandon` it
    * - `BACKEND_STALLED`: it shows no sign of work on the prompt; cancelling has been tried
-   * - `BACKEND_PROTOCOL`: its answer makes no sense
+   * - `BACKEND_PROTOCOL`: its answer makes no sense, or it does not store an input
    * - `CANCELLED_BY_CALLER`: see `signals.cancel`
    */
   run(request: RunRequest, signals: RunSignals): AsyncIterable<RunEvent>;
@@ -117,6 +118,11 @@ export interface RunRequest {
   /** Id of the prompt: a lowercase UUID, chosen and remembered by the caller, and never used for another graph. */
   readonly promptId: string;
   readonly graph: WorkflowGraph;
+  /**
+   * Files that the graph reads. The backend has them before the graph is submitted: those that it lacks are uploaded. Of
+   * no effect for a prompt to resume, as it has been submitted with them.
+   */
+  readonly inputs: readonly InputFile[];
   /** Whether previews are wanted. */
   readonly previews: boolean;
   /**
@@ -131,6 +137,19 @@ export interface RunRequest {
    * `PROMPT_LEFT`. For a caller that may have lost the right to use the backend meanwhile. Must not throw. Default: yes.
    */
   readonly maySubmit?: () => boolean;
+}
+
+/** A file for the backend's input directory. */
+export interface InputFile {
+  /** What the graph calls it: below the input directory, with `/` between folders. Equal names are equal bytes. */
+  readonly fileName: string;
+  readonly sizeBytes: number;
+  readonly mediaType: string;
+  /**
+   * Its bytes, from the first. May be asked for several times, and not at all. Aborting `signal`, or leaving the loop
+   * early, ends the reading. What this throws ends the run as it is.
+   */
+  open(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /** How a run is ended from outside. Neither signal has any effect once its last event, or its failure, is on its way. */

@@ -1,4 +1,4 @@
-import { isServiceError, ServiceError } from "../domain/errors.ts";
+import { ServiceError } from "../domain/errors.ts";
 import type { ResolvedOutput } from "../domain/generation.ts";
 import type { PlannedImage } from "../domain/generation-plan.ts";
 import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
@@ -6,11 +6,11 @@ import type { Engine, Output, OutputFile } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
 import { readPngHeader } from "../imaging/png-header.ts";
 import { inOnePiece } from "../lib/in-one-piece.ts";
-import { pause } from "../lib/pause.ts";
 import type { Slots } from "../lib/slots.ts";
 import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { outlastOutage } from "./outlast-outage.ts";
 
 export interface FetchDependencies {
   readonly engine: Engine;
@@ -52,22 +52,12 @@ export async function fetchImage(
   wanted: ImageToFetch,
   signal: AbortSignal,
 ): Promise<ImageInfo> {
-  for (let retryMs = 250; ; retryMs = Math.min(2 * retryMs, longestRetryMs)) {
-    try {
-      return await fetchOnce(deps, wanted, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isServiceError(error, "STORE_UNAVAILABLE")) {
-        throw error;
-      }
-      deps.logger.warn({ err: error, jobId: wanted.jobId }, "cannot store an image; trying again");
-      await pause(retryMs, signal);
-      signal.throwIfAborted();
-    }
-  }
+  return await outlastOutage(
+    () => fetchOnce(deps, wanted, signal),
+    (error) => deps.logger.warn({ err: error, jobId: wanted.jobId }, "cannot store an image; trying again"),
+    signal,
+  );
 }
-
-const longestRetryMs = 5_000;
 
 /** How long an image is kept without a job that refers to it: it does so as soon as the image's event is written. */
 const unreferencedMs = 3_600_000;

@@ -7,6 +7,7 @@ import { type ProgressReading, RunProgress } from "../domain/progress.ts";
 import type { Output, RunEvent } from "../engine/engine.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type FetchDependencies, fetchImage, fileOf } from "./fetch-images.ts";
+import { inputFilesOf } from "./input-files.ts";
 import type { JobRun } from "./job-run.ts";
 import { PreviewPipe } from "./preview-pipe.ts";
 
@@ -64,17 +65,19 @@ class AttemptRun {
 
   async toEnd(): Promise<void> {
     const run = this.#run;
-    const request = {
-      promptId: run.attempt.promptId,
-      graph: run.record.plan.graph,
-      previews: this.#previews !== undefined,
-      resume: run.resumes,
-      maySubmit: () => this.#hooks.maySubmit(),
-    };
+    const { plan, tenant } = run.record;
     if (!run.resumes) {
       this.#limitTime();
     }
     try {
+      const request = {
+        promptId: run.attempt.promptId,
+        graph: plan.graph,
+        inputs: run.resumes ? [] : await inputFilesOf(plan.inputs, tenant, this.#deps, this.#signal),
+        previews: this.#previews !== undefined,
+        resume: run.resumes,
+        maySubmit: () => this.#hooks.maySubmit(),
+      };
       const signals = { cancel: run.stopSignal, leave: run.leaveSignal };
       for await (const event of this.#deps.engine.run(request, signals)) {
         if (event.type === "finished") {

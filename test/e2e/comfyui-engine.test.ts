@@ -1,9 +1,12 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { createServer } from "node:net";
+import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import type { ErrorReason } from "../../src/domain/errors.ts";
 import { startDemoEngine } from "../../src/engine/demo/demo-engine.ts";
 import type { FaultOrder } from "../../src/engine/demo/faults.ts";
+import type { InputFile } from "../../src/engine/engine.ts";
+import { inOnePiece } from "../../src/lib/in-one-piece.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import {
   connect,
@@ -67,6 +70,34 @@ describe("the ComfyUI adapter", () => {
     expect(catalog.models.checkpoint).not.toHaveLength(0);
   });
 
+  it("gives the backend the files that a graph reads before it submits the graph, once", async () => {
+    await using stage = await openStage();
+    const source = await sharp(randomBytes(60 * 40 * 3), { raw: { width: 60, height: 40, channels: 3 } })
+      .png()
+      .toBuffer();
+    const fileName = `comfyrpc/${randomUUID()}.png`;
+    let opened = 0;
+    const input: InputFile = {
+      fileName,
+      sizeBytes: source.length,
+      mediaType: "image/png",
+      open: () => {
+        opened++;
+        return inOnePiece(source);
+      },
+    };
+    for (const prefix of ["a", "b"]) {
+      const graph = {
+        "1": node("LoadImage", { image: fileName }),
+        "2": node("SaveImage", { images: ["1", 0], filename_prefix: prefix }),
+      };
+      const { files } = await finish(stage.engine, { graph, inputs: [input] });
+      const copy = sharp(await fetchFile(stage.engine, files[0])).raw();
+      expect(await copy.toBuffer()).toEqual(await sharp(source).raw().toBuffer());
+    }
+    expect(opened).toBe(1);
+  });
+
   it("runs many prompts at once without mixing them up", async () => {
     await using stage = await openStage({ stepMs: 0 });
     const seeds = Array.from({ length: 40 }, (_, index) => BigInt(index) + 2n ** 60n);
@@ -83,7 +114,7 @@ describe("the ComfyUI adapter", () => {
     const graph = textToImage();
     const broken = { ...graph, "3": node("KSampler", { ...graph["3"]?.inputs, sampler_name: "no such" }) };
     const failing = stage.engine.run(
-      { promptId: randomUUID(), graph: broken, previews: false, resume: false },
+      { promptId: randomUUID(), graph: broken, inputs: [], previews: false, resume: false },
       untroubled(),
     );
     await expect(Array.fromAsync(failing)).rejects.toMatchObject({
@@ -147,7 +178,7 @@ describe("the ComfyUI adapter, cancelled", () => {
   it("cancels when the caller leaves the loop early", async () => {
     await using stage = await openStage({ stepMs: 20 });
     const graph = textToImage({ steps: 10_000 });
-    const request = { promptId: randomUUID(), graph, previews: false, resume: false };
+    const request = { promptId: randomUUID(), graph, inputs: [], previews: false, resume: false };
     for await (const event of stage.engine.run(request, untroubled())) {
       if (event.type === "progress") {
         break;
@@ -206,7 +237,7 @@ describe("the ComfyUI adapter, when the backend fails a prompt", () => {
     const message = "no such file: /srv/models/a.safetensors";
     await using stage = await openStage({}, [{ type: "fail_node", message }]);
     const failing = stage.engine.run(
-      { promptId: randomUUID(), graph: textToImage(), previews: false, resume: false },
+      { promptId: randomUUID(), graph: textToImage(), inputs: [], previews: false, resume: false },
       untroubled(),
     );
     await expect(Array.fromAsync(failing)).rejects.toMatchObject({

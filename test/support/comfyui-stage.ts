@@ -115,6 +115,7 @@ export async function run(engine: Engine, given: Run = {}): Promise<Outcome> {
   const request = {
     promptId: randomUUID(),
     graph: textToImage(),
+    inputs: [],
     previews: true,
     resume: false,
     ...rest,

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { buildConnector, Pool } from "undici";
 import type { WorkflowGraph } from "../../domain/graph.ts";
 import type { OutputFile } from "../engine.ts";
@@ -5,6 +6,7 @@ import { asArray, asObject, asString, asStrings, isObject } from "./json-shape.t
 import { parseQueueRemaining } from "./messages.ts";
 import type { Settings } from "./options.ts";
 import { type PromptRecord, parseHistory } from "./record.ts";
+import { UploadForm } from "./upload-form.ts";
 import { parseWireJson, writeWireJson } from "./wire-json.ts";
 
 /** The HTTP side of one ComfyUI server, a method for each route. Every method throws {@link NoAnswerError}. */
@@ -36,6 +38,13 @@ export interface ComfyUiClient extends AsyncDisposable {
   embeddings(signal: AbortSignal): Promise<readonly string[]>;
   /** `GET /view_metadata/{folder}`: the metadata in a model file's header; `undefined` if there is none. */
   modelMetadata(folder: string, filename: string, signal: AbortSignal): Promise<unknown>;
+  /** `HEAD /view`: the size of a file in the input directory, in bytes; `undefined` if there is none, or it does not say. */
+  inputSize(place: InputPlace, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * `POST /upload/image`: the status and the body, whichever they are. Never sent twice. What `content.body` throws is
+   * thrown as it is.
+   */
+  uploadInput(place: InputPlace, content: UploadContent, signal: AbortSignal): Promise<Answer>;
   /** `GET /view`, from `range` on. The body must be read, or destroyed. */
   openFile(file: OutputFile, range: FileRange | undefined, signal: AbortSignal): Promise<FileAnswer>;
   /** `POST /free`. */
@@ -69,6 +78,22 @@ export interface SystemInfo {
   readonly version: string;
   /** Whether it says that it is the built-in engine. */
   readonly builtIn: boolean;
+}
+
+/** Where a file is below the input directory. */
+export interface InputPlace {
+  readonly filename: string;
+  /** With `/` between folders; empty for the input directory itself. */
+  readonly subfolder: string;
+}
+
+/** What is to be uploaded. */
+export interface UploadContent {
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Whether to replace a file of that name that has other bytes; else the server finds another name. */
+  readonly overwrite: boolean;
 }
 
 /** Asks for a file from byte `offset` on, if it still is the one with this `etag`. */
@@ -106,19 +131,19 @@ export function createComfyUiClient(settings: Settings): ComfyUiClient {
   return new HttpClient(settings);
 }
 
-/** Requests and downloads have pools of their own, so that slow readers of files cannot keep prompts from being watched. */
+/** Requests and files have pools of their own, so that slow readers of files cannot keep prompts from being watched. */
 class HttpClient implements ComfyUiClient {
   readonly #settings: Settings;
   readonly #jsonHeaders: Readonly<Record<string, string>>;
   readonly #unconnected = new WeakSet<object>();
   readonly #requests: Pool;
-  readonly #downloads: Pool;
+  readonly #transfers: Pool;
 
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#jsonHeaders = { ...settings.headers, "content-type": "application/json" };
     this.#requests = this.#makePool(settings.requestTimeoutMs);
-    this.#downloads = this.#makePool(0); // the reader of a file bounds its silence: see output-stream.ts
+    this.#transfers = this.#makePool(0); // the reader of a file bounds its silence: see output-stream.ts
   }
 
   submit({ promptId, clientId, graph, previews }: Submission, signal: AbortSignal): Promise<Answer> {
@@ -213,6 +238,34 @@ class HttpClient implements ComfyUiClient {
     return status === 200 ? body : undefined;
   }
 
+  async inputSize(place: InputPlace, signal: AbortSignal): Promise<number | undefined> {
+    const query = new URLSearchParams({ ...place, type: "input" });
+    const { status, headers } = await this.#repeatable(() =>
+      this.#exchange("HEAD", `/api/view?${query}`, null, signal),
+    );
+    const length = Number(headers["content-length"] ?? Number.NaN);
+    return status === 200 && Number.isSafeInteger(length) ? length : undefined;
+  }
+
+  async uploadInput(place: InputPlace, content: UploadContent, signal: AbortSignal): Promise<Answer> {
+    const form = new UploadForm(place, content, this.#settings.requestTimeoutMs);
+    const body = Readable.from(form.body(), { objectMode: false });
+    try {
+      const answer = await this.#transfers.request({
+        method: "POST",
+        path: `${this.#settings.basePath}/api/upload/image`,
+        headers: { ...this.#settings.headers, ...form.headers },
+        body,
+        signal: AbortSignal.any([signal, form.stalled]),
+      });
+      return { status: answer.statusCode, body: parseIfJson(await answer.body.text()) };
+    } catch (error) {
+      throw form.failure === undefined || signal.aborted ? this.#noAnswer(error, signal) : form.failure.error;
+    } finally {
+      body.destroy();
+    }
+  }
+
   async openFile(
     { filename, subfolder, type }: OutputFile,
     range: FileRange | undefined,
@@ -220,7 +273,7 @@ class HttpClient implements ComfyUiClient {
   ): Promise<FileAnswer> {
     const query = new URLSearchParams({ filename, subfolder, type });
     try {
-      const { statusCode, headers, body } = await this.#downloads.request({
+      const { statusCode, headers, body } = await this.#transfers.request({
         method: "GET",
         path: `${this.#settings.basePath}/api/view?${query}`,
         headers: {
@@ -244,7 +297,7 @@ class HttpClient implements ComfyUiClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#requests.destroy(), this.#downloads.destroy()]);
+    await Promise.all([this.#requests.destroy(), this.#transfers.destroy()]);
   }
 
   async #getObject(path: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
@@ -255,13 +308,17 @@ class HttpClient implements ComfyUiClient {
     return body;
   }
 
-  /** Once more if a kept connection turns out to be dead: a GET may be repeated. */
-  async #get(path: string, signal: AbortSignal): Promise<Answer> {
+  #get(path: string, signal: AbortSignal): Promise<Answer> {
+    return this.#repeatable(() => this.#send("GET", path, null, signal));
+  }
+
+  /** Once more if a kept connection turns out to be dead, for what may be repeated. */
+  async #repeatable<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.#send("GET", path, null, signal);
+      return await ask();
     } catch (error) {
       if (error instanceof NoAnswerError && isBrokenConnection(error.cause)) {
-        return await this.#send("GET", path, null, signal);
+        return await ask();
       }
       throw error;
     }
@@ -280,6 +337,11 @@ class HttpClient implements ComfyUiClient {
     body: string | null,
     signal: AbortSignal,
   ): Promise<Answer> {
+    const { status, text } = await this.#exchange(method, path, body, signal);
+    return { status, body: parseIfJson(text) };
+  }
+
+  async #exchange(method: "GET" | "HEAD" | "POST", path: string, body: string | null, signal: AbortSignal) {
     try {
       const answer = await this.#requests.request({
         method,
@@ -288,7 +350,7 @@ class HttpClient implements ComfyUiClient {
         body,
         signal,
       });
-      return { status: answer.statusCode, body: parseIfJson(await answer.body.text()) };
+      return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
     } catch (error) {
       throw this.#noAnswer(error, signal);
     }

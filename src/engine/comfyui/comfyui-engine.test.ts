@@ -28,7 +28,7 @@ describe("ComfyUI engine", () => {
       { name: "test", baseUrl: server.url, healthIntervalMs: 10 },
       { logger: createLogger({ level: "silent" }), random: Math.random },
     );
-    const request = { promptId: "a", graph: {}, previews: false, resume: false };
+    const request = { promptId: "a", graph: {}, inputs: [], previews: false, resume: false };
     const signals = { cancel: AbortSignal.timeout(10_000), leave: new AbortController().signal };
     for await (const { type } of engine.run(request, signals)) {
       expect(type).toBe("submitted");

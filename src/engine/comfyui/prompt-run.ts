@@ -24,6 +24,7 @@ import {
 } from "./run-failures.ts";
 import type { ComfyUiSocket, Registration } from "./socket.ts";
 import { type SubmitOutcome, submitPrompt } from "./submit.ts";
+import { uploadInputs } from "./upload-inputs.ts";
 import { Wakeup } from "./wakeup.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -178,6 +179,9 @@ export class PromptRun {
 
   async #start(): Promise<readonly Output[]> {
     if (this.#control.wanted) {
+      await this.#upload();
+    }
+    if (this.#control.wanted) {
       await this.#deps.socket.settled(this.#control.untilStop());
     }
     if (!this.#control.wanted) {
@@ -189,6 +193,22 @@ export class PromptRun {
       throw notQueued();
     }
     return await this.#watch();
+  }
+
+  /** Has the backend have what the graph reads. Breaks off when the prompt is stopped or left. */
+  async #upload(): Promise<void> {
+    const signal = this.#control.untilStop();
+    try {
+      await uploadInputs(this.#request.inputs, this.#deps, signal);
+    } catch (error) {
+      if (signal.aborted) {
+        return;
+      }
+      if (isServiceError(error, "NO_BACKEND")) {
+        this.#deps.onReachChange();
+      }
+      throw error;
+    }
   }
 
   /** Follows a prompt that somebody else has submitted, if anybody has. */

@@ -106,6 +106,18 @@ export function describeFiles(open: OpenServer): void {
       expect(served.body.equals(image)).toBe(true);
     });
 
+    it("tells the size of an input to HEAD, and that there is none", async () => {
+      await using session = await Session.start(open);
+      const image = await picture();
+      const subfolder = `contract/${randomUUID()}`;
+      await upload(session, { image, name: "a.png", subfolder });
+      const there = await session.http.head(viewPath({ filename: "a.png", subfolder, type: "input" }));
+      expect(there.status).toBe(200);
+      expect(there.headers.get("content-length")).toBe(String(image.length));
+      const absent = await session.http.head(viewPath({ filename: "b.png", subfolder, type: "input" }));
+      expect(absent.status).toBe(404);
+    });
+
     // Trap 25: with content-hash names and without overwrite an upload may be repeated.
     it("keeps one copy of the same content under the same name", async () => {
       await using session = await Session.start(open);

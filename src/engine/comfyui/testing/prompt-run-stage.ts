@@ -88,7 +88,7 @@ export function setUp(options: Partial<ComfyUiEngineOptions> = {}, given: Partia
   const leave = new AbortController();
   const told: { abandoned: string[]; stalled: number } = { abandoned: [], stalled: 0 };
   const run = new PromptRun(
-    { promptId, graph, previews: true, resume: false, ...given },
+    { promptId, graph, inputs: [], previews: true, resume: false, ...given },
     {
       client,
       finder: new PromptFinder(client),

@@ -1,9 +1,18 @@
-import { type Answer, type ComfyUiClient, type JobState, NoAnswerError, type Submission } from "../client.ts";
+import { buffer } from "node:stream/consumers";
+import {
+  type Answer,
+  type ComfyUiClient,
+  type InputPlace,
+  type JobState,
+  NoAnswerError,
+  type Submission,
+  type UploadContent,
+} from "../client.ts";
 import type { PromptRecord } from "../record.ts";
 
 /** A client whose server does what a test sets, and that writes down what it is asked. */
 export class ScriptedClient implements ComfyUiClient {
-  /** What was asked, oldest first: `submit`, `job`, `record`, `cancel`, `delete`, `interrupt`, `queue`. */
+  /** What was asked, oldest first: `upload`, `submit`, `job`, `record`, `cancel`, `delete`, `interrupt`, `queue`. */
   readonly calls: string[] = [];
   readonly submissions: Submission[] = [];
   /** Where the prompt is; `absent` also after it has ended and its record was dropped. */
@@ -20,6 +29,12 @@ export class ScriptedClient implements ComfyUiClient {
   /** What a cancel does, by whichever route. */
   onCancel: () => void = () => {
     this.state = "absent";
+  };
+  /** Files in the input directory, by subfolder, slash and name. */
+  readonly inputs = new Map<string, Buffer>();
+  onUpload: (place: InputPlace, content: UploadContent) => Promise<Answer> = async (place, { body }) => {
+    this.inputs.set(`${place.subfolder}/${place.filename}`, await buffer(body));
+    return { status: 200, body: { name: place.filename, subfolder: place.subfolder, type: "input" } };
   };
   /** Called before each look-up, to move the prompt on. */
   onLookUp: () => void = () => {};
@@ -95,6 +110,15 @@ export class ScriptedClient implements ComfyUiClient {
 
   async modelMetadata(): Promise<unknown> {
     return undefined;
+  }
+
+  async inputSize({ filename, subfolder }: InputPlace, _signal?: AbortSignal): Promise<number | undefined> {
+    return this.inputs.get(`${subfolder}/${filename}`)?.length;
+  }
+
+  async uploadInput(place: InputPlace, content: UploadContent): Promise<Answer> {
+    this.calls.push("upload");
+    return await this.onUpload(place, content);
   }
 
   openFile(): never {
