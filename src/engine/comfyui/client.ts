@@ -6,7 +6,7 @@ import { asArray, asObject, asString, asStrings, isObject } from "./json-shape.t
 import { parseQueueRemaining } from "./messages.ts";
 import type { Settings } from "./options.ts";
 import { type PromptRecord, parseHistory } from "./record.ts";
-import { UploadForm } from "./upload-form.ts";
+import { type InputPlace, type UploadContent, UploadForm } from "./upload-form.ts";
 import { parseWireJson, writeWireJson } from "./wire-json.ts";
 
 /** The HTTP side of one ComfyUI server, a method for each route. Every method throws {@link NoAnswerError}. */
@@ -78,22 +78,6 @@ export interface SystemInfo {
   readonly version: string;
   /** Whether it says that it is the built-in engine. */
   readonly builtIn: boolean;
-}
-
-/** Where a file is below the input directory. */
-export interface InputPlace {
-  readonly filename: string;
-  /** With `/` between folders; empty for the input directory itself. */
-  readonly subfolder: string;
-}
-
-/** What is to be uploaded. */
-export interface UploadContent {
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  readonly body: AsyncIterable<Uint8Array>;
-  /** Whether to replace a file of that name that has other bytes; else the server finds another name. */
-  readonly overwrite: boolean;
 }
 
 /** Asks for a file from byte `offset` on, if it still is the one with this `etag`. */

@@ -1,5 +1,20 @@
 import { randomUUID } from "node:crypto";
-import type { InputPlace, UploadContent } from "./client.ts";
+
+/** Where a file is below the input directory. */
+export interface InputPlace {
+  readonly filename: string;
+  /** With `/` between folders; empty for the input directory itself. */
+  readonly subfolder: string;
+}
+
+/** What is to be uploaded. */
+export interface UploadContent {
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Whether to replace a file of that name that has other bytes; else the server finds another name. */
+  readonly overwrite: boolean;
+}
 
 /**
  * The form of an upload, sent piece by piece, so that no file is ever whole in memory. Its length is known beforehand:

@@ -2,9 +2,10 @@ import { ServiceError } from "../../domain/errors.ts";
 import { pause } from "../../lib/pause.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { InputFile } from "../engine.ts";
-import { type Answer, type ComfyUiClient, type InputPlace, NoAnswerError } from "./client.ts";
+import { type Answer, type ComfyUiClient, NoAnswerError } from "./client.ts";
 import { noBackend } from "./failures.ts";
 import { asObject, asString } from "./json-shape.ts";
+import type { InputPlace } from "./upload-form.ts";
 
 export interface UploadDependencies {
   readonly client: Pick<ComfyUiClient, "inputSize" | "uploadInput">;

@@ -1,14 +1,7 @@
 import { buffer } from "node:stream/consumers";
-import {
-  type Answer,
-  type ComfyUiClient,
-  type InputPlace,
-  type JobState,
-  NoAnswerError,
-  type Submission,
-  type UploadContent,
-} from "../client.ts";
+import { type Answer, type ComfyUiClient, type JobState, NoAnswerError, type Submission } from "../client.ts";
 import type { PromptRecord } from "../record.ts";
+import type { InputPlace, UploadContent } from "../upload-form.ts";
 
 /** A client whose server does what a test sets, and that writes down what it is asked. */
 export class ScriptedClient implements ComfyUiClient {
