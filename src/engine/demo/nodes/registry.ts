@@ -5,10 +5,11 @@ import { loaders } from "./loaders.ts";
 import type { NodeDefinition } from "./node.ts";
 import { sampling } from "./sampling.ts";
 import { save } from "./save.ts";
+import { splitLoaders } from "./split-loaders.ts";
 
 /** All node classes by name. */
 export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
-  [...sampling, ...loaders, ...conditioning, ...latent, ...image, ...save].map((node) => [
+  [...sampling, ...loaders, ...splitLoaders, ...conditioning, ...latent, ...image, ...save].map((node) => [
     node.classType,
     node,
   ]),

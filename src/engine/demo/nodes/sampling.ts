@@ -7,6 +7,9 @@ import type { Latent } from "./value.ts";
 
 const SEED_MAX = 18446744073709551615n;
 
+/** The cfg with which a recipe makes its best picture. */
+const USUAL_CFG = 7;
+
 /** Nodes that turn noise into pictures, step by step. */
 export const sampling: readonly NodeDefinition[] = [
   {
@@ -128,7 +131,7 @@ function sampled(inputs: NodeInputs, latent: Latent, plan: Plan): Latent {
     seed: plan.seed,
     index: 0,
     steps: plan.steps,
-    cfg: inputs.number("cfg"),
+    cfg: (inputs.number("cfg") * USUAL_CFG) / model.family.usualCfg,
     sampler: inputs.text("sampler_name"),
     scheduler: inputs.text("scheduler"),
     checkpoint: model.checkpoint,

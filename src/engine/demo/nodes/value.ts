@@ -1,15 +1,20 @@
+import type { ModelFamily } from "../model-family.ts";
 import type { LoraUse, Pixels, Source } from "../picture/picture.ts";
+import type { HintReading } from "../picture/trace.ts";
 
-/** A diffusion model: which checkpoint it stands for, and the LoRAs on it. */
+/** A diffusion model: which file it stands for, and what has been put on it. */
 export interface Model {
   readonly kind: "MODEL";
   readonly checkpoint: string;
+  readonly family: ModelFamily;
   readonly loras: readonly LoraUse[];
 }
 
-/** A text encoder. */
+/** A text encoder, or several that work together. */
 export interface Clip {
   readonly kind: "CLIP";
+  /** Files that it is made of; empty for a checkpoint's own. */
+  readonly encoders: readonly string[];
   readonly loras: readonly LoraUse[];
   /** −1: all layers of the text encoder are used. */
   readonly layer: number;
@@ -20,6 +25,20 @@ export interface Vae {
   readonly kind: "VAE";
   /** Empty for a checkpoint's own. */
   readonly name: string;
+}
+
+/** What makes a picture follow another one, the hint. */
+export interface ControlNet {
+  readonly kind: "CONTROL_NET";
+  /** What it looks for in a hint. */
+  readonly reads: HintReading;
+}
+
+/** What enlarges pictures. */
+export interface UpscaleModel {
+  readonly kind: "UPSCALE_MODEL";
+  /** How many times as wide and high the picture becomes. */
+  readonly scale: number;
 }
 
 /** An encoded text. */
@@ -64,7 +83,17 @@ export interface Sampler {
 }
 
 /** What travels along the links of a graph. */
-export type Value = Model | Clip | Vae | Conditioning | Latent | Image | Mask | Sampler;
+export type Value =
+  | Model
+  | Clip
+  | Vae
+  | ControlNet
+  | UpscaleModel
+  | Conditioning
+  | Latent
+  | Image
+  | Mask
+  | Sampler;
 
 /** The value of one kind. */
 export type ValueOf<Kind extends Value["kind"]> = Extract<Value, { readonly kind: Kind }>;
