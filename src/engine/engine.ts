@@ -1,5 +1,6 @@
 import type { WorkflowGraph } from "../domain/graph.ts";
 import type { ModelNames } from "../domain/model-kind.ts";
+import type { NodeClasses } from "../domain/node-class.ts";
 
 /**
  * Runs workflow graphs and keeps what they make until it is fetched: a ComfyUI server, or something that stands for
@@ -22,6 +23,15 @@ export interface Engine extends AsyncDisposable {
    * @throws ServiceError `NO_BACKEND` if it cannot be reached and nothing is remembered
    */
   catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog>;
+
+  /**
+   * The node classes that the backend has, as it describes them; one whose description makes no sense is left out.
+   * Remembered and read again as `catalog` is, but first when it is asked for: it is megabytes. The map is the same
+   * object as long as the backend says the same.
+   *
+   * @throws ServiceError `NO_BACKEND` if it cannot be reached and nothing is remembered
+   */
+  nodeClasses(maxAgeMs: number, signal: AbortSignal): Promise<NodeClasses>;
 
   /**
    * Size that the checkpoint was made for, if its file says so (`modelspec.resolution` in the safetensors header).

@@ -68,6 +68,9 @@ describe("the ComfyUI adapter", () => {
     expect(catalog.samplers).toContain("euler");
     expect(catalog.schedulers).toContain("normal");
     expect(catalog.models.checkpoint).not.toHaveLength(0);
+    const classes = await stage.engine.nodeClasses(0, AbortSignal.timeout(5_000));
+    const inputs = classes.get("KSampler")?.inputs ?? [];
+    expect(inputs.find(({ name }) => name === "seed")).toMatchObject({ type: "INT", max: 2n ** 64n - 1n });
   });
 
   it("gives the backend the files that a graph reads before it submits the graph, once", async () => {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { ServiceError } from "../../src/domain/errors.ts";
 import type { WorkflowGraph } from "../../src/domain/graph.ts";
 import { modelNames } from "../../src/domain/model-kind.ts";
+import type { NodeClasses } from "../../src/domain/node-class.ts";
 import type {
   Catalog,
   Engine,
@@ -34,6 +35,8 @@ export class ScriptedEngine implements Engine {
     samplers: ["euler"],
     schedulers: ["normal"],
   };
+  /** Node classes that it describes. */
+  classes: NodeClasses = new Map();
   /** Outputs are there when this has resolved. */
   outputsReady: Promise<void> = Promise.resolve();
   /** The bytes of each output. */
@@ -77,6 +80,10 @@ export class ScriptedEngine implements Engine {
 
   async catalog(): Promise<Catalog> {
     return this.has;
+  }
+
+  async nodeClasses(): Promise<NodeClasses> {
+    return this.classes;
   }
 
   async nativeSize(): Promise<undefined> {

@@ -1,18 +1,13 @@
 import { type ModelKind, modelKinds, modelNames } from "../../domain/model-kind.ts";
-import type { Logger } from "../../telemetry/logger.ts";
 import type { Catalog, PixelSize } from "../engine.ts";
 import { type ComfyUiClient, NoAnswerError } from "./client.ts";
-import { noBackend } from "./failures.ts";
-import { asArray, asObject, asString, asStrings } from "./json-shape.ts";
+import { asObject, asString, asStrings } from "./json-shape.ts";
+import { choicesOf } from "./node-class.ts";
+import { Remembered, type RememberedDependencies } from "./remembered.ts";
 import { SingleFlight } from "./single-flight.ts";
 
-export interface CatalogDependencies {
+export interface CatalogDependencies extends RememberedDependencies {
   readonly client: ComfyUiClient;
-  readonly logger: Logger;
-  /** Aborted when nothing may be waited for any more. */
-  readonly lifetime: AbortSignal;
-  /** A clock that only goes forward, in milliseconds. */
-  readonly nowMs: () => number;
 }
 
 /** Checkpoints whose size is remembered, at most. */
@@ -34,14 +29,14 @@ const loaders: Readonly<
 /** Reads what a backend has, by what it says of the inputs of its node classes. */
 export class CatalogReader {
   readonly #deps: CatalogDependencies;
-  readonly #catalogFlight = new SingleFlight<"catalog", Catalog>();
+  readonly #catalog: Remembered<Catalog>;
   readonly #sizeFlight = new SingleFlight<string, PixelSize | undefined>();
   /** Of one server: a new map for each, so that what is read late from another one goes nowhere. */
   #sizes = new Map<string, PixelSize | undefined>();
-  #remembered: { readonly catalog: Catalog; readonly readMs: number } | undefined;
 
   constructor(deps: CatalogDependencies) {
     this.#deps = deps;
+    this.#catalog = new Remembered("catalog", () => this.#readCatalog(), deps);
   }
 
   /**
@@ -50,32 +45,13 @@ export class CatalogReader {
    */
   reset(): void {
     this.#sizes = new Map();
-    this.#refresh();
+    this.#catalog.reset();
+    this.#catalog.refresh();
   }
 
   /** As {@link Engine.catalog} of engine.ts. */
-  async catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
-    const remembered = this.#remembered;
-    const ageMs =
-      remembered === undefined ? Number.POSITIVE_INFINITY : this.#deps.nowMs() - remembered.readMs;
-    if (remembered !== undefined && ageMs < maxAgeMs) {
-      if (ageMs > maxAgeMs / 2) {
-        this.#refresh();
-      }
-      return remembered.catalog;
-    }
-    try {
-      return await this.#joinReading(signal);
-    } catch (error) {
-      if (!(error instanceof NoAnswerError)) {
-        throw error;
-      }
-      if (remembered === undefined) {
-        throw noBackend(error);
-      }
-      this.#deps.logger.warn({ err: error }, "serving an old catalog");
-      return remembered.catalog;
-    }
+  catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
+    return this.#catalog.get(maxAgeMs, signal);
   }
 
   /** As {@link Engine.nativeSize} of engine.ts. */
@@ -94,31 +70,17 @@ export class CatalogReader {
     }
   }
 
-  /** Reads the catalog while nobody waits for it. */
-  #refresh(): void {
-    const { lifetime, logger } = this.#deps;
-    this.#joinReading(lifetime).catch((error: unknown) => {
-      logger.debug({ err: error }, "catalog could not be read in the background");
-    });
-  }
-
-  #joinReading(signal: AbortSignal): Promise<Catalog> {
-    return this.#catalogFlight.run("catalog", () => this.#readCatalog(), signal);
-  }
-
   async #readCatalog(): Promise<Catalog> {
     const { client, lifetime } = this.#deps;
     const [sampler, ...names] = await Promise.all([
       client.nodeClass("KSampler", lifetime),
       ...modelKinds.map((kind) => this.#namesOf(kind)),
     ]);
-    const catalog: Catalog = {
+    return {
       models: modelNames((kind) => names[modelKinds.indexOf(kind)] ?? []),
       samplers: optionsOf(sampler, "sampler_name"),
       schedulers: optionsOf(sampler, "scheduler"),
     };
-    this.#remembered = { catalog, readMs: this.#deps.nowMs() };
-    return catalog;
   }
 
   async #namesOf(kind: ModelKind): Promise<readonly string[]> {
@@ -142,14 +104,10 @@ export class CatalogReader {
   }
 }
 
-/**
- * The choices for an input of a node class. They stand in place of the input's type on older servers, and under
- * `options` beside the type `COMBO` on newer ones. A class or an input that is missing has none.
- */
+/** The names that an input of a node class offers. A class or an input that is missing has none. */
 function optionsOf(nodeClass: unknown, inputName: string): readonly string[] {
   const { required, optional } = asObject(asObject(nodeClass).input);
-  const [type, facts] = asArray(asObject(required)[inputName] ?? asObject(optional)[inputName]);
-  return Array.isArray(type) ? asStrings(type) : asStrings(asObject(facts).options);
+  return asStrings(choicesOf(asObject(required)[inputName] ?? asObject(optional)[inputName]));
 }
 
 /** `1024x1024`: width, then height. */

@@ -171,6 +171,18 @@ describe("the ComfyUI client", () => {
     expect(server.requests[0]?.url).toBe("/api/embeddings");
   });
 
+  it("hands out the text about all node classes, and no error page", async () => {
+    let status = 200;
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(status).end('{"A": NaN}');
+    });
+    await using client = connect(server.url);
+    expect(await client.nodeClasses(soon())).toBe('{"A": NaN}');
+    expect(server.requests[0]?.url).toBe("/api/object_info");
+    status = 502;
+    await expect(client.nodeClasses(soon())).rejects.toMatchObject({ status });
+  });
+
   it("does not take a failure to list embeddings for none", async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(500).end("500 Internal Server Error");

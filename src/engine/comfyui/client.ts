@@ -34,6 +34,8 @@ export interface ComfyUiClient extends AsyncDisposable {
   systemInfo(signal: AbortSignal): Promise<SystemInfo>;
   /** `GET /object_info/{class}`: what the server says of the class; `undefined` if it has no such class. */
   nodeClass(classType: string, signal: AbortSignal): Promise<unknown>;
+  /** `GET /object_info`: the text of what the server says of all its classes, megabytes of JSON; not checked. */
+  nodeClasses(signal: AbortSignal): Promise<string>;
   /** `GET /embeddings`: names, without the ends of their files; none on servers without such a route. */
   embeddings(signal: AbortSignal): Promise<readonly string[]>;
   /** `GET /view_metadata/{folder}`: the metadata in a model file's header; `undefined` if there is none. */
@@ -203,6 +205,16 @@ class HttpClient implements ComfyUiClient {
 
   async nodeClass(classType: string, signal: AbortSignal): Promise<unknown> {
     return (await this.#getObject(`/api/object_info/${encodeURIComponent(classType)}`, signal))[classType];
+  }
+
+  async nodeClasses(signal: AbortSignal): Promise<string> {
+    const { status, text } = await this.#repeatable(() =>
+      this.#exchange("GET", "/api/object_info", null, signal),
+    );
+    if (status !== 200) {
+      throw unusable(status);
+    }
+    return text;
   }
 
   async embeddings(signal: AbortSignal): Promise<readonly string[]> {

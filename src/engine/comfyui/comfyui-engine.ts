@@ -1,3 +1,4 @@
+import type { NodeClasses } from "../../domain/node-class.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type {
   Catalog,
@@ -17,6 +18,7 @@ import { type ComfyUiClient, createComfyUiClient, NoAnswerError, type SystemInfo
 import { noBackend } from "./failures.ts";
 import { HealthMonitor } from "./health.ts";
 import { PromptFinder } from "./look-up.ts";
+import { NodeClassReader } from "./node-class-reader.ts";
 import { type ComfyUiEngineOptions, resolveOptions, type Settings } from "./options.ts";
 import { openOutput } from "./output-stream.ts";
 import { PromptRun, type PromptRunDependencies } from "./prompt-run.ts";
@@ -55,6 +57,7 @@ class ComfyUiEngine implements Engine {
   readonly #finder: PromptFinder;
   readonly #cancelRoutes: CancelRoutes = { hasJobsRoute: undefined, interruptReadsId: false };
   readonly #catalog: CatalogReader;
+  readonly #nodeClasses: NodeClassReader;
   readonly #socket: ComfyUiSocket;
   readonly #health: HealthMonitor;
   readonly #sweeper: RecordSweeper;
@@ -82,12 +85,9 @@ class ComfyUiEngine implements Engine {
       timeoutMs: sweepTimeoutMs,
       nowMs: () => performance.now(),
     });
-    this.#catalog = new CatalogReader({
-      client: this.#client,
-      logger: this.#logger,
-      lifetime,
-      nowMs: () => performance.now(),
-    });
+    const readers = { client: this.#client, logger: this.#logger, lifetime, nowMs: () => performance.now() };
+    this.#catalog = new CatalogReader(readers);
+    this.#nodeClasses = new NodeClassReader(readers);
     this.#socket = new ComfyUiSocket(settings, {
       logger: this.#logger,
       random,
@@ -132,6 +132,10 @@ class ComfyUiEngine implements Engine {
 
   catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
     return this.#catalog.catalog(maxAgeMs, signal);
+  }
+
+  nodeClasses(maxAgeMs: number, signal: AbortSignal): Promise<NodeClasses> {
+    return this.#nodeClasses.nodeClasses(maxAgeMs, signal);
   }
 
   nativeSize(checkpoint: string, signal: AbortSignal): Promise<PixelSize | undefined> {
@@ -195,6 +199,7 @@ class ComfyUiEngine implements Engine {
     this.#cancelRoutes.hasJobsRoute = undefined;
     this.#cancelRoutes.interruptReadsId = isAtLeast(version, "0.3.57");
     this.#catalog.reset();
+    this.#nodeClasses.reset();
   }
 }
 

@@ -60,6 +60,30 @@ export function describeDiscovery(open: OpenServer): void {
       expect(await classInfo(session, "SaveImage")).toMatchObject({ output_node: true });
     });
 
+    it("describes all node classes at once as it does each alone", async () => {
+      await using session = await Session.start(open);
+      const all = (await session.http.get("/api/object_info")).json(z.record(z.string(), nodeClass));
+      expect(Object.keys(all)).toEqual(
+        expect.arrayContaining(["CheckpointLoaderSimple", "KSampler", "SaveImage"]),
+      );
+      for (const [name, info] of Object.entries(all)) {
+        expect(info.name).toBe(name);
+        expect(info.output_name).toHaveLength(info.output.length);
+        expect(info.output_is_list).toHaveLength(info.output.length);
+        const { required = {}, optional = {} } = info.input;
+        expect(info.input_order.required ?? []).toEqual(Object.keys(required));
+        expect(info.input_order.optional ?? []).toEqual(Object.keys(optional));
+      }
+      expect(all.KSampler).toEqual(await classInfo(session, "KSampler"));
+    });
+
+    it("lists its embeddings without the ends of their names", async () => {
+      await using session = await Session.start(open);
+      const files = (await session.http.get("/api/models/embeddings")).json(names);
+      const embeddings = (await session.http.get("/api/embeddings")).json(names);
+      expect(embeddings.toSorted()).toEqual(files.map((file) => file.replace(/\.[^.]*$/, "")).toSorted());
+    });
+
     it("describes an unknown node class as an empty object", async () => {
       await using session = await Session.start(open);
       const reply = await session.http.get("/api/object_info/NoSuchNode");

@@ -183,7 +183,13 @@ export const nodeClass = z.object({
     required: z.record(z.string(), z.array(z.unknown())).optional(),
     optional: z.record(z.string(), z.array(z.unknown())).optional(),
   }),
+  input_order: z.object({
+    required: z.array(z.string()).optional(),
+    optional: z.array(z.string()).optional(),
+  }),
   output: z.array(z.unknown()),
+  output_name: z.array(z.unknown()),
+  output_is_list: z.array(z.boolean()),
   name: z.string(),
   display_name: z.string().nullable(),
   category: z.string(),

@@ -97,6 +97,10 @@ export class ScriptedClient implements ComfyUiClient {
     return undefined;
   }
 
+  async nodeClasses(): Promise<string> {
+    return "{}";
+  }
+
   async embeddings(): Promise<readonly string[]> {
     return [];
   }
