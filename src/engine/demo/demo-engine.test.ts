@@ -133,7 +133,7 @@ describe("the built-in engine", () => {
     await using client = await TestClient.connect(engine.url);
     await client.submit(txt2img({ size: 2048 }), { extra_data: { preview_method: "none" } });
     await client.frame(
-      (frame) => "type" in frame && frame.type === "executing" && at(frame.data, "node") === "8",
+      (frame) => "type" in frame && frame.type === "progress" && at(frame.data, "value") === 3,
     );
     const { json } = await client.get("/api/queue");
     expect(at(json, "queue_running", 0, 1)).toBeDefined();

@@ -135,16 +135,16 @@ async function loadPicture(content: Buffer): Promise<{ readonly pixels: Pixels; 
   const { width, height } = info;
   const { hasAlpha } = await sharp(content).metadata();
   const rgb = new Uint8Array(width * height * 3);
-  const alpha = new Uint8Array(width * height);
+  const alpha = new Float32Array(width * height);
   for (let i = 0; i < alpha.length; i++) {
     rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);
-    alpha[i] = 255 - (data[i * 4 + 3] ?? 255);
+    alpha[i] = 1 - (data[i * 4 + 3] ?? 255) / 255;
   }
   // Without an alpha channel ComfyUI gives a mask of 64 × 64 zeros, whatever the size of the picture.
-  const mask: Mask = hasAlpha
-    ? { kind: "MASK", width, height, data: alpha }
-    : { kind: "MASK", width: 64, height: 64, data: new Uint8Array(64 * 64) };
-  return { pixels: { width, height, data: rgb }, mask };
+  const plane = hasAlpha
+    ? { width, height, data: alpha }
+    : { width: 64, height: 64, data: new Float32Array(64 * 64) };
+  return { pixels: { width, height, data: rgb }, mask: { kind: "MASK", planes: [plane] } };
 }
 
 function plain(width: number, height: number, colour: number): Pixels {

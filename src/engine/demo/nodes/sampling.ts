@@ -1,9 +1,9 @@
 import type { Recipe } from "../picture/picture.ts";
 import { createPreviewPainter } from "../picture/preview.ts";
 import { hashSeed } from "../picture/random.ts";
+import { painterOf } from "./latent-painter.ts";
 import type { NodeContext, NodeDefinition, NodeInputs, NodeResult } from "./node.ts";
 import { SAMPLERS, SCHEDULERS } from "./samplers.ts";
-import type { Latent } from "./value.ts";
 
 const SEED_MAX = 18446744073709551615n;
 
@@ -88,11 +88,11 @@ function advancedPlan(inputs: NodeInputs): Plan {
   const steps = inputs.integer("steps");
   const from = Math.min(steps, inputs.integer("start_at_step"));
   const to = Math.min(steps, Math.max(from, inputs.integer("end_at_step")));
-  const before = inputs.value("latent_image", "LATENT").source;
+  const { seed } = inputs.value("latent_image", "LATENT");
   // Without noise of its own, a sampler goes on with what the one before it has left.
-  const continues = inputs.text("add_noise") === "disable" && before.kind === "painted";
+  const earlier = inputs.text("add_noise") === "disable" ? seed : undefined;
   return {
-    seed: continues ? before.recipe.seed : inputs.seed("noise_seed"),
+    seed: earlier ?? inputs.seed("noise_seed"),
     steps,
     from,
     to,
@@ -107,25 +107,30 @@ async function sample(inputs: NodeInputs, context: NodeContext, plan: Plan): Pro
   if (count === 0 || plan.denoise === 0) {
     return { values: [latent] };
   }
-  const result = sampled(inputs, latent, plan);
-  const painter = createPreviewPainter(
-    result.source,
-    result.width,
-    result.height,
+  const { width, height } = latent;
+  const paint = painterOf(latent, recipeOf(inputs, plan), plan.denoise);
+  const previews = createPreviewPainter(
+    (...size) => paint(0, ...size),
+    width,
+    height,
     hashSeed(plan.seed),
     context.draw,
   );
   for (let step = 1; step <= count; step++) {
-    await context.step(step, count, () => painter.jpeg((plan.from + step) / plan.steps));
+    await context.step(step, count, () => previews.jpeg((plan.from + step) / plan.steps));
   }
-  return { values: [result] };
+  const canvases = [];
+  for (let index = 0; index < latent.batchSize; index++) {
+    canvases.push(await context.draw(paint(index, width, height)));
+  }
+  return { values: [{ ...latent, canvases, noise: plan.noise, seed: plan.seed }] };
 }
 
-function sampled(inputs: NodeInputs, latent: Latent, plan: Plan): Latent {
+function recipeOf(inputs: NodeInputs, plan: Plan): Recipe {
   const model = inputs.value("model", "MODEL");
   const positive = inputs.value("positive", "CONDITIONING");
   const negative = inputs.value("negative", "CONDITIONING");
-  const recipe: Recipe = {
+  return {
     prompt: positive.text,
     negativePrompt: negative.text,
     seed: plan.seed,
@@ -140,8 +145,5 @@ function sampled(inputs: NodeInputs, latent: Latent, plan: Plan): Latent {
       ...positive.clip.loras.map((lora) => ({ ...lora, strength: lora.strength * 0.25 })),
     ],
     clipLayer: positive.clip.layer,
-    denoise: plan.denoise,
-    under: plan.denoise < 1 && latent.source.kind !== "blank" ? latent.source : undefined,
   };
-  return { ...latent, source: { kind: "painted", recipe }, noise: plan.noise };
 }

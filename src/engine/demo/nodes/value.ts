@@ -1,5 +1,7 @@
 import type { ModelFamily } from "../model-family.ts";
-import type { LoraUse, Pixels, Source } from "../picture/picture.ts";
+import type { Canvas } from "../picture/canvas.ts";
+import type { Plane } from "../picture/denoise.ts";
+import type { LoraUse, Pixels } from "../picture/picture.ts";
 import type { HintReading } from "../picture/trace.ts";
 
 /** A diffusion model: which file it stands for, and what has been put on it. */
@@ -48,16 +50,23 @@ export interface Conditioning {
   readonly clip: Clip;
 }
 
-/** Latent images: a recipe rather than numbers. They become pixels when they are decoded. */
+/** Latent images: in this engine, pictures whose numbers are finer than bytes, in the colours of a VAE. */
 export interface Latent {
   readonly kind: "LATENT";
-  /** Size of the picture that it stands for, in pixels; multiples of 8. */
+  /** Size in pixels of the pictures that it stands for; multiples of 8. */
   readonly width: number;
   readonly height: number;
   readonly batchSize: number;
-  readonly source: Source;
+  /** The pictures, one for each of the batch; nothing if they are blank. */
+  readonly canvases: readonly Canvas[] | undefined;
   /** Noise that is left in it, 0 to 1. */
   readonly noise: number;
+  /** The seed that it was last painted with. */
+  readonly seed: bigint | undefined;
+  /** Where samplers may paint, in any size; everywhere, if nothing. */
+  readonly noiseMask: Mask | undefined;
+  /** For which place in a batch samplers paint each of them; nothing: for the one where it is. */
+  readonly places: readonly number[] | undefined;
 }
 
 /** Pictures. */
@@ -70,10 +79,8 @@ export interface Image {
 /** Which parts of a picture are meant. */
 export interface Mask {
   readonly kind: "MASK";
-  readonly width: number;
-  readonly height: number;
-  /** One byte a pixel; 255 marks what is to be repainted. */
-  readonly data: Uint8Array;
+  /** At least one; all of the same size. 1 marks what is to be repainted. */
+  readonly planes: readonly Plane[];
 }
 
 /** A sampling method that has been chosen by name. */

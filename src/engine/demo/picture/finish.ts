@@ -1,4 +1,4 @@
-import { type Canvas, eachRow, type Work } from "./canvas.ts";
+import { type Canvas, createCanvas, eachRow } from "./canvas.ts";
 import { gradientTable, hex } from "./colour.ts";
 import { createField } from "./field.ts";
 import { hashPair } from "./random.ts";
@@ -13,8 +13,6 @@ export interface Finish {
   readonly saturation: number;
   /** Contrast around middle grey; 1 leaves it as it is. */
   readonly contrast: number;
-  /** Warmer (positive) or cooler (negative) light, about -0.1 to 0.1. */
-  readonly warmth: number;
   /** Strength of the film grain, in steps of 255. */
   readonly grain: number;
   /** How much of the neon look there is, 0 to 1. */
@@ -23,9 +21,10 @@ export interface Finish {
   readonly watercolour: number;
 }
 
-/** Finishes `canvas` into `pixels`: three bytes a pixel, row by row. */
-export function* finishPicture(canvas: Canvas, finish: Finish, pixels: Uint8Array): Work {
+/** Finishes a painted picture. The result holds nothing below 0 or above 255; `canvas` must not be used any more. */
+export function* finishPicture(canvas: Canvas, finish: Finish): Generator<void, Canvas, void> {
   const source = finish.watercolour > 0.01 ? createWash(canvas, finish) : undefined;
+  const finished = source ? createCanvas(canvas.width, canvas.height) : canvas;
   const tone = toneOf(finish);
   const { width, height } = canvas;
   const row = new Float32Array(width * 3);
@@ -36,13 +35,14 @@ export function* finishPicture(canvas: Canvas, finish: Finish, pixels: Uint8Arra
       row.set(canvas.pixels.subarray(y * width * 3, (y + 1) * width * 3));
     }
     tone(row, y / height, width / height);
-    addNoise(row, y, finish, canvas);
+    addNoise(row, y, finish);
     const start = y * width * 3;
     for (let i = 0; i < row.length; i++) {
       const value = row[i] ?? 0;
-      pixels[start + i] = value < 0 ? 0 : value > 254.5 ? 255 : value + 0.5;
+      finished.pixels[start + i] = Math.max(0, Math.min(255, value));
     }
   });
+  return finished;
 }
 
 /** Colours that the neon look maps darkness and light to. */
@@ -52,9 +52,7 @@ const NEON = gradientTable(
 );
 
 function toneOf(finish: Finish): (row: Float32Array, v: number, aspect: number) => void {
-  const { saturation, contrast, warmth, neon } = finish;
-  const red = 1 + warmth;
-  const blue = 1 - warmth;
+  const { saturation, contrast, neon } = finish;
   return (row, v, aspect) => {
     const dy = (v - 0.5) * 1.1;
     const pixelWidth = 3 / row.length;
@@ -62,9 +60,9 @@ function toneOf(finish: Finish): (row: Float32Array, v: number, aspect: number) 
       const dx = u * Math.min(1.2, aspect);
       const distance = dx * dx + dy * dy;
       const vignette = 1.015 - 0.34 * distance * (0.45 + distance * 0.6);
-      const r = (row[i] ?? 0) * red;
+      const r = row[i] ?? 0;
       const g = row[i + 1] ?? 0;
-      const b = (row[i + 2] ?? 0) * blue;
+      const b = row[i + 2] ?? 0;
       const light = 0.3 * r + 0.59 * g + 0.11 * b;
       let r1 = ((light + (r - light) * saturation - 128) * contrast + 128) * vignette;
       let g1 = ((light + (g - light) * saturation - 128) * contrast + 128) * vignette;
@@ -82,9 +80,15 @@ function toneOf(finish: Finish): (row: Float32Array, v: number, aspect: number) 
   };
 }
 
-/** Film grain, and above it the noise that the sampler has left. Grain also hides the bands of smooth gradients. */
-function addNoise(row: Float32Array, y: number, finish: Finish, canvas: Canvas): void {
-  const { grain, noise, seed } = finish;
+/**
+ * Adds film grain to row `y` of a picture, and above it the noise that the sampler has left. Grain also hides the bands
+ * of smooth gradients.
+ */
+export function addNoise(
+  row: Float32Array,
+  y: number,
+  { grain, noise, seed }: Pick<Finish, "grain" | "noise" | "seed">,
+): void {
   const keep = 1 - noise;
   // A 32-bit linear congruential generator a row: as fast as noise gets, and good enough to look at.
   let state = hashPair(seed, y) | 1;
@@ -98,7 +102,7 @@ function addNoise(row: Float32Array, y: number, finish: Finish, canvas: Canvas):
     }
     return;
   }
-  for (let i = 0; i < canvas.width * 3; i++) {
+  for (let i = 0; i < row.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     row[i] =
       (row[i] ?? 0) * keep + (128 + (state >> 16) * (150 / 32768)) * noise + (state >> 16) * (grain / 32768);

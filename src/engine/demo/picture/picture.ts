@@ -1,4 +1,4 @@
-import { type Canvas, createCanvas, eachRow, type Work } from "./canvas.ts";
+import { type Canvas, createCanvas } from "./canvas.ts";
 import { composeScene } from "./compose.ts";
 import { type Finish, finishPicture } from "./finish.ts";
 import { paintScene } from "./paint.ts";
@@ -19,7 +19,7 @@ export interface LoraUse {
   readonly strength: number;
 }
 
-/** Everything that a picture depends on. The same recipe and size give the same bytes, and no field is without effect. */
+/** Everything that a picture depends on. The same recipe and size give the same numbers, and no field is without effect. */
 export interface Recipe {
   readonly prompt: string;
   readonly negativePrompt: string;
@@ -35,39 +35,13 @@ export interface Recipe {
   readonly loras: readonly LoraUse[];
   /** −1 for all layers of the text encoder, −2 for all but the last, and so on. */
   readonly clipLayer: number;
-  /** How much of what was there before is replaced, 0 to 1. */
-  readonly denoise: number;
-  /** What was there before; nothing if the picture is painted from noise alone. */
-  readonly under: Source | undefined;
 }
 
-/** Where a picture comes from. */
-export type Source =
-  | { readonly kind: "blank" }
-  | { readonly kind: "pixels"; readonly images: readonly Pixels[] }
-  | { readonly kind: "painted"; readonly recipe: Recipe };
-
-/** How a source becomes pixels. */
-export interface Development {
-  /** Noise left in it, 0 to 1. */
-  readonly noise: number;
-  /** Name of the VAE; the checkpoint's own has no tone of its own. */
-  readonly vae: string;
-}
-
-/** Draws picture `index` of `source` in any size. Pauses now and then, see `Work`; ends with the pixels. */
-export function* drawSource(
-  source: Source,
-  index: number,
-  width: number,
-  height: number,
-  development: Development,
-): Generator<void, Pixels, void> {
+/** Paints a picture in any size, 0 to 255. Pauses now and then, see `Work`; ends with the picture. */
+export function* paintPicture(recipe: Recipe, width: number, height: number): Generator<void, Canvas, void> {
   const canvas = createCanvas(width, height);
-  yield* paintSource(source, index, canvas);
-  const data = new Uint8Array(width * height * 3);
-  yield* finishPicture(canvas, finishOf(source, index, development), data);
-  return { width, height, data };
+  yield* paintScene(sceneOf(recipe), canvas);
+  return yield* finishPicture(canvas, finishOf(recipe));
 }
 
 /** Runs work that pauses to its end at once. For small pictures. */
@@ -77,24 +51,6 @@ export function drawNow<T>(work: Generator<void, T, void>): T {
     if (step.done) {
       return step.value;
     }
-  }
-}
-
-function* paintSource(source: Source, index: number, canvas: Canvas): Work {
-  if (source.kind === "blank") {
-    canvas.pixels.fill(128);
-    return;
-  }
-  if (source.kind === "pixels") {
-    yield* copyPixels(source.images[index % source.images.length], canvas);
-    return;
-  }
-  const { recipe } = source;
-  yield* paintScene(sceneOf({ ...recipe, index: recipe.index + index }), canvas);
-  if (recipe.under && recipe.denoise < 1) {
-    const below = createCanvas(canvas.width, canvas.height);
-    yield* paintSource(recipe.under, index, below);
-    yield* layUnder(canvas, below, recipe.denoise);
   }
 }
 
@@ -126,29 +82,13 @@ function sceneOf(recipe: Recipe): Scene {
   );
 }
 
-function finishOf(source: Source, index: number, { noise, vae }: Development): Finish {
-  const ownVae = vae === "" ? 0 : 1;
-  const plain: Finish = {
-    seed: hashPair(index, hashText(vae)),
-    noise,
-    saturation: 1 + 0.06 * ownVae,
-    contrast: 1 + 0.05 * ownVae,
-    warmth: 0.03 * ownVae,
-    grain: 0,
-    neon: 0,
-    watercolour: 0,
-  };
-  if (source.kind !== "painted") {
-    return plain;
-  }
-  const { recipe } = source;
+function finishOf(recipe: Recipe): Finish {
   const guided = recipe.cfg - 7;
   return {
-    ...plain,
-    seed: hashPair(hashSeed(recipe.seed), hashPair(index, plain.seed)),
-    noise: noise + (1 - noise) * unsettled(recipe.steps) * recipe.denoise,
-    saturation: plain.saturation * Math.min(1.6, Math.max(0.45, 1 + guided * (guided < 0 ? 0.075 : 0.035))),
-    contrast: plain.contrast * Math.min(1.5, Math.max(0.75, 1 + guided * 0.02)),
+    seed: hashPair(hashSeed(recipe.seed), recipe.index),
+    noise: unsettled(recipe.steps),
+    saturation: Math.min(1.6, Math.max(0.45, 1 + guided * (guided < 0 ? 0.075 : 0.035))),
+    contrast: Math.min(1.5, Math.max(0.75, 1 + guided * 0.02)),
     grain: recipe.checkpoint.includes("xl") ? 1.2 : 2.4,
     neon: Math.min(0.75, Math.max(0, 0.5 * loraStrength(recipe, "neon"))),
     watercolour: Math.min(1, Math.max(0, loraStrength(recipe, "watercolor"))),
@@ -170,34 +110,4 @@ function loraStrength(recipe: Recipe, word: string): number {
 /** A hash as a number from −1 to 1. */
 function signed(hash: number): number {
   return (hash % 2001) / 1000 - 1;
-}
-
-function* copyPixels(image: Pixels | undefined, canvas: Canvas): Work {
-  if (!image) {
-    return;
-  }
-  const { width, height, pixels } = canvas;
-  yield* eachRow(canvas, 0, height, (y) => {
-    const fromRow = Math.floor((y * image.height) / height) * image.width;
-    for (let x = 0; x < width; x++) {
-      const from = (fromRow + Math.floor((x * image.width) / width)) * 3;
-      const to = (y * width + x) * 3;
-      pixels[to] = image.data[from] ?? 0;
-      pixels[to + 1] = image.data[from + 1] ?? 0;
-      pixels[to + 2] = image.data[from + 2] ?? 0;
-    }
-  });
-}
-
-/** Lets `below` show through by as much as `denoise` leaves of it. */
-function* layUnder(canvas: Canvas, below: Canvas, denoise: number): Work {
-  // Half way, a diffusion model keeps more of the old picture than half.
-  const share = denoise ** 1.5;
-  yield* eachRow(canvas, 0, canvas.height, (y) => {
-    const end = (y + 1) * canvas.width * 3;
-    for (let i = y * canvas.width * 3; i < end; i++) {
-      const old = below.pixels[i] ?? 0;
-      canvas.pixels[i] = old + ((canvas.pixels[i] ?? 0) - old) * share;
-    }
-  });
 }

@@ -1,5 +1,7 @@
 import sharp from "sharp";
-import { drawSource, type Pixels, type Source } from "./picture.ts";
+import type { Canvas } from "./canvas.ts";
+import { developPicture } from "./develop.ts";
+import type { Pixels } from "./picture.ts";
 import { createRandom } from "./random.ts";
 
 /** Longest side of a preview in pixels. */
@@ -15,11 +17,11 @@ export interface PreviewPainter {
 }
 
 /**
- * Prepares the previews of a picture of `width` × `height` pixels. `draw` runs the drawing, see `NodeContext.draw`;
- * it is called at the first preview, once.
+ * Prepares the previews of a picture of `width` × `height` pixels, which `paint` paints in any size. `draw` runs the
+ * painting, see `NodeContext.draw`; it is called at the first preview, once.
  */
 export function createPreviewPainter(
-  source: Source,
+  paint: (width: number, height: number) => Generator<void, Canvas, void>,
   width: number,
   height: number,
   noiseSeed: number,
@@ -32,10 +34,14 @@ export function createPreviewPainter(
   };
   const shown = Math.min(1, PREVIEW_SIZE_PX / Math.max(width, height));
   const noise = noiseOf(noiseSeed);
+  const paintSmall = function* () {
+    const canvas = yield* paint(drawn.width, drawn.height);
+    return yield* developPicture(canvas, { noise: 0, noiseSeed: 0, vae: "" });
+  };
   let levels: Promise<readonly Pixels[]> | undefined;
   return {
     jpeg: async (done) => {
-      levels ??= draw(drawSource(source, 0, drawn.width, drawn.height, { noise: 0, vae: "" })).then(halvings);
+      levels ??= draw(paintSmall()).then(halvings);
       const pixels = emerging(await levels, noise, done);
       return sharp(pixels.data, { raw: { width: pixels.width, height: pixels.height, channels: 3 } })
         .resize(Math.round(width * shown), Math.round(height * shown), { fit: "fill", kernel: "linear" })
