@@ -23,7 +23,8 @@ export interface JobStore {
    * Of any number of submissions with the same request id of a tenant, at the same time or later, exactly one is
    * accepted, and every other one learns what that was.
    *
-   * @throws ServiceError `ASSET_NOT_FOUND` if an image of an earlier result is not there any more
+   * @throws ServiceError `ASSET_NOT_FOUND` if the tenant does not have an asset that a job reads (`plan.inputs`), or an
+   * image of an earlier result is not there any more
    */
   submit(submission: Submission, signal: AbortSignal): Promise<SubmitOutcome>;
 

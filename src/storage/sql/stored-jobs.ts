@@ -1,4 +1,4 @@
-import type { Selectable } from "kysely";
+import type { Insertable, Selectable } from "kysely";
 import { ServiceError } from "../../domain/errors.ts";
 import type { LastingEvent, LastingEventData } from "../../domain/job-event.ts";
 import { type Attempt, afterEvent, type JobRecord } from "../../domain/job-record.ts";
@@ -7,7 +7,7 @@ import { writeJson } from "../../lib/lossless-json.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { type JobInputReader, writeInputRow } from "./job-inputs.ts";
 import { readJobRow, type StoredJob, writeJobRow } from "./job-row.ts";
-import type { Db, JobTable } from "./schema.ts";
+import type { Db, JobAssetTable, JobTable } from "./schema.ts";
 import type { SqlAccess } from "./sql-access.ts";
 import type { SqlDialect } from "./sql-dialect.ts";
 
@@ -116,7 +116,8 @@ export async function insertJobs(
   for (const some of chunk(labels)) {
     await db.insertInto("job_labels").values(some).execute();
   }
-  await insertEvents(dialect, db, changes, { mayMissImages: false });
+  await insertEvents(db, changes);
+  await insertAssets(dialect, db, changes.flatMap(assetsOfNew), { mayMiss: false });
 }
 
 /** Writes jobs that are there, and that this transaction holds, with their new events. */
@@ -155,16 +156,12 @@ export async function updateJobs(
       )
       .execute();
   }
+  await insertEvents(db, changes);
   // Whoever reports an image has just kept its asset.
-  await insertEvents(dialect, db, changes, { mayMissImages: true });
+  await insertAssets(dialect, db, changes.flatMap(assetsOfEvents), { mayMiss: true });
 }
 
-async function insertEvents(
-  dialect: SqlDialect,
-  db: Db,
-  changes: readonly ChangedJob[],
-  { mayMissImages }: { readonly mayMissImages: boolean },
-): Promise<void> {
+async function insertEvents(db: Db, changes: readonly ChangedJob[]): Promise<void> {
   const events = changes.flatMap(({ job, events }) =>
     events.map(({ sequence, time, data }) => ({
       job_id: job.record.id,
@@ -176,13 +173,33 @@ async function insertEvents(
   for (const some of chunk(events)) {
     await db.insertInto("job_events").values(some).execute();
   }
-  const assets = changes.flatMap(({ job: { record }, events }) =>
-    events.flatMap(({ data }) =>
-      data.type === "image"
-        ? [{ job_id: record.id, tenant: record.tenant, asset_id: data.image.sha256 }]
-        : [],
-    ),
+}
+
+/** What a new job refers to: what its graph reads, and images of an earlier job. */
+function assetsOfNew(change: ChangedJob): readonly Insertable<JobAssetTable>[] {
+  const { id: job_id, tenant, plan } = change.job.record;
+  const inputs = plan.inputs.map(({ assetId }) => ({ job_id, tenant, asset_id: assetId }));
+  return [...inputs, ...assetsOfEvents(change)];
+}
+
+/** Images that are reported of a job. */
+function assetsOfEvents({ job: { record }, events }: ChangedJob): readonly Insertable<JobAssetTable>[] {
+  return events.flatMap(({ data }) =>
+    data.type === "image" ? [{ job_id: record.id, tenant: record.tenant, asset_id: data.image.sha256 }] : [],
   );
+}
+
+/**
+ * Has jobs refer to assets, which keeps those.
+ *
+ * @throws ServiceError `ASSET_NOT_FOUND` if one is not there, unless it may miss
+ */
+async function insertAssets(
+  dialect: SqlDialect,
+  db: Db,
+  assets: readonly Insertable<JobAssetTable>[],
+  { mayMiss }: { readonly mayMiss: boolean },
+): Promise<void> {
   for (const some of chunk(assets)) {
     // An asset that is not needed by anything is removed when its time has come. Who does so holds it, and looks for
     // references then: this either comes before that, or waits for it.
@@ -200,8 +217,11 @@ async function insertEvents(
       .execute();
     const isThere = ({ tenant, asset_id }: (typeof some)[number]) =>
       there.some((asset) => asset.id === asset_id && asset.tenant === tenant);
-    if (!mayMissImages && !some.every(isThere)) {
-      throw new ServiceError("ASSET_NOT_FOUND", "an image of the job is not there any more");
+    if (!mayMiss && !some.every(isThere)) {
+      throw new ServiceError(
+        "ASSET_NOT_FOUND",
+        "an image that the job needs is not there any more: it has just expired or was deleted",
+      );
     }
     // Two images of a job may be equal, and one may come again in another attempt.
     await db
