@@ -1,49 +1,48 @@
 import { createHash } from "node:crypto";
-import { toJson } from "@bufbuild/protobuf";
-import { type JobFilter as FilterMessage, JobFilterSchema } from "../../gen/comfyrpc/v1/job_service_pb.js";
-import { canonicalJson } from "../lib/canonical-json.ts";
-import type { JobFilter } from "../storage/job-store.ts";
+import { canonicalJson, type JsonLike } from "../lib/canonical-json.ts";
 import { invalidField } from "./invalid-fields.ts";
 
-/** The job after which a page begins. */
-export type PageStart = NonNullable<JobFilter["after"]>;
-
 /**
- * Writes where the next page begins as a text that only {@link parsePageToken} reads, and only for the same filter. It
- * is no secret: whose jobs are listed is not up to it.
+ * Writes where the next page begins as a text that only {@link parsePageToken} reads, and only for a request that asks
+ * for the same. It is no secret: whose things are listed is not up to it.
  *
- * Form: a byte for the version, the time in milliseconds as a signed 64-bit number, the UUID, and a hash of these and the
- * filter; in base64url.
+ * Form: a byte for the version, the position, and a hash of these and of what is asked for; in base64url.
+ *
+ * @param position where the page begins, in a form of the method's own
+ * @param asked what the pages belong to: the filter, and whatever else tells lists apart
  */
-export function createPageToken({ createTime, id }: PageStart, filter: FilterMessage | undefined): string {
-  const start = Buffer.alloc(startBytes);
-  start.writeUInt8(version, 0);
-  start.writeBigInt64BE(BigInt(createTime.getTime()), 1);
-  start.write(id.replaceAll("-", ""), 9, "hex");
-  return Buffer.concat([start, seal(start, filter)]).toString("base64url");
+export function createPageToken(position: Uint8Array, asked: JsonLike): string {
+  const start = Buffer.concat([Buffer.of(version), position]);
+  return Buffer.concat([start, seal(start, asked)]).toString("base64url");
 }
 
-/** @throws ServiceError `INVALID_FIELD` if the token was not made by {@link createPageToken} for this filter */
-export function parsePageToken(token: string, filter: FilterMessage | undefined): PageStart {
+/**
+ * Reads the position in a token again. Anybody can make up a token that passes, and gains nothing by it: the position may
+ * be any.
+ *
+ * @throws ServiceError `INVALID_FIELD` if the token was not made by {@link createPageToken} for this
+ */
+export function parsePageToken(token: string, asked: JsonLike): Buffer {
   const bytes = Buffer.from(token, "base64url");
-  const start = bytes.subarray(0, startBytes);
+  const start = bytes.subarray(0, Math.max(0, bytes.length - sealBytes));
   const isOurs =
     bytes.toString("base64url") === token && // decoding skips what is not base64url
-    bytes.length === startBytes + sealBytes &&
-    start.readUInt8(0) === version &&
-    bytes.subarray(startBytes).equals(seal(start, filter));
+    start[0] === version &&
+    bytes.subarray(start.length).equals(seal(start, asked));
   if (!isOurs) {
-    throw invalidField("page_token", "must be the next_page_token of an answer to the same filter");
+    throw foreignPageToken();
   }
-  const id = start.toString("hex", 9).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-  return { createTime: new Date(Number(start.readBigInt64BE(1))), id };
+  return start.subarray(1);
+}
+
+/** The error for a token that was not given out for what is asked now. */
+export function foreignPageToken(): Error {
+  return invalidField("page_token", "must be the next_page_token of an answer to the same filter");
 }
 
 const version = 1;
-const startBytes = 1 + 8 + 16;
 const sealBytes = 16;
 
-function seal(start: Buffer, filter: FilterMessage | undefined): Buffer {
-  const said = filter === undefined ? {} : toJson(JobFilterSchema, filter);
-  return createHash("sha256").update(start).update(canonicalJson(said)).digest().subarray(0, sealBytes);
+function seal(start: Buffer, asked: JsonLike): Buffer {
+  return createHash("sha256").update(start).update(canonicalJson(asked)).digest().subarray(0, sealBytes);
 }

@@ -9,7 +9,7 @@ import type { JobService } from "../../jobs/job-service.ts";
 import { callSignal } from "../call-signal.ts";
 import { callerOf } from "../caller-of.ts";
 import { fromFilterMessage, toListedJobMessage } from "../convert/job.ts";
-import { createPageToken, parsePageToken } from "../page-token.ts";
+import { createJobPageToken, parseJobPageToken } from "../job-page-token.ts";
 
 /** `JobService.ListJobs`. */
 export function listJobs({ jobs }: { readonly jobs: Pick<JobService, "list"> }) {
@@ -18,7 +18,7 @@ export function listJobs({ jobs }: { readonly jobs: Pick<JobService, "list"> }) 
     const pageSize = request.pageSize || defaultPageSize;
     const filter = {
       ...fromFilterMessage(request.filter),
-      ...(pageToken !== "" && { after: parsePageToken(pageToken, request.filter) }),
+      ...(pageToken !== "" && { after: parseJobPageToken(pageToken, request.filter) }),
     };
     // One more than asked for tells whether there is another page.
     const found = await jobs.list(filter, pageSize + 1, callerOf(context), callSignal(context));
@@ -26,7 +26,7 @@ export function listJobs({ jobs }: { readonly jobs: Pick<JobService, "list"> }) 
     const last = found.length > pageSize ? page.at(-1) : undefined;
     return create(ListJobsResponseSchema, {
       jobs: page.map(toListedJobMessage),
-      nextPageToken: last === undefined ? "" : createPageToken(last, request.filter),
+      nextPageToken: last === undefined ? "" : createJobPageToken(last, request.filter),
     });
   };
 }
