@@ -6,9 +6,10 @@ const folders = {
   imaging: ["domain", "lib"],
   storage: ["domain", "lib", "telemetry"],
   engine: ["domain", "lib", "telemetry"],
-  jobs: ["domain", "engine/engine.ts", "imaging", "lib", "storage", "telemetry"],
+  catalog: ["domain", "engine/engine.ts", "lib"],
+  jobs: ["catalog", "domain", "engine/engine.ts", "imaging", "lib", "storage", "telemetry"],
   assets: ["domain", "imaging", "lib", "storage"],
-  server: ["assets", "domain", "engine/engine.ts", "jobs", "lib", "storage", "telemetry"],
+  server: ["assets", "catalog", "domain", "engine/engine.ts", "jobs", "lib", "storage", "telemetry"],
   cli: ["lib"],
   config: ["lib"],
 };
@@ -48,7 +49,7 @@ export default {
     {
       name: "services-know-only-interfaces",
       severity: "error",
-      from: { path: "^src/(assets|jobs|server)/", pathNot: "\\.test\\.ts$" },
+      from: { path: "^src/(assets|catalog|jobs|server)/", pathNot: "\\.test\\.ts$" },
       to: { path: "^src/(engine|imaging|storage)/[^/]+/" },
     },
     {

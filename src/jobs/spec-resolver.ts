@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { askBackends } from "../catalog/ask-backends.ts";
 import { isServiceError } from "../domain/errors.ts";
 import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
@@ -67,16 +68,8 @@ export class SpecResolver {
 
   /** What every backend has that can be used now, so that any of them can run the job; if none can, what all are known to have. */
   async #catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
-    const { engines } = this.#deps;
-    const usable = engines.filter((engine) => isUsable(engine.health()));
-    const asked = usable.length > 0 ? usable : engines;
-    const outcomes = await Promise.allSettled(asked.map((engine) => engine.catalog(maxAgeMs, signal)));
-    const catalogs = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
-    const [first, ...others] = catalogs;
-    if (first === undefined) {
-      throw outcomes.find((outcome) => outcome.status === "rejected")?.reason;
-    }
-    return others.reduce<Catalog>(common, first);
+    const answers = await askBackends(this.#deps.engines, (engine) => engine.catalog(maxAgeMs, signal));
+    return answers.map(({ value }) => value).reduce(common);
   }
 
   async #resolveWith(spec: GenerationSpec, names: Catalog, signal: AbortSignal): Promise<ResolvedGeneration> {
