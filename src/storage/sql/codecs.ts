@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ErrorReason } from "../../domain/errors.ts";
 import type { ResolvedGeneration } from "../../domain/generation.ts";
 import type { GenerationPlan } from "../../domain/generation-plan.ts";
-import type { GraphValue } from "../../domain/graph.ts";
+import type { GraphValue, WorkflowGraph } from "../../domain/graph.ts";
 import type { ImageInfo } from "../../domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../domain/job-event.ts";
 import type { JobFailure } from "../../domain/job-failure.ts";
@@ -35,16 +35,19 @@ const graphValue: z.ZodType<GraphValue> = z.lazy(() =>
   ]),
 );
 
+/** {@link WorkflowGraph} */
+export const graphSchema: z.ZodType<WorkflowGraph> = z.record(
+  z.string(),
+  z.object({
+    class_type: z.string(),
+    inputs: z.record(z.string(), graphValue),
+    _meta: z.object({ title: z.string() }).exactOptional(),
+  }),
+);
+
 /** {@link GenerationPlan} */
 export const planSchema: z.ZodType<GenerationPlan> = z.object({
-  graph: z.record(
-    z.string(),
-    z.object({
-      class_type: z.string(),
-      inputs: z.record(z.string(), graphValue),
-      _meta: z.object({ title: z.string() }).exactOptional(),
-    }),
-  ),
+  graph: graphSchema,
   inputs: z.array(z.object({ assetId: z.string(), fileName: z.string() })).default([]),
   images: z.array(
     z.object({

@@ -17,6 +17,9 @@ export interface Tables {
   assets: AssetTable;
   blobs: BlobTable;
   secrets: SecretTable;
+  templates: TemplateTable;
+  template_versions: TemplateVersionTable;
+  template_aliases: TemplateAliasTable;
   write_checks: WriteCheckTable;
 }
 
@@ -160,6 +163,34 @@ export interface SecretTable {
   name: string;
   /** Base64. */
   value: string;
+}
+
+/** One row for each name that was ever registered. Rows stay, so that no number is given twice. */
+export interface TemplateTable {
+  tenant: string;
+  name: string;
+  /** The highest number that was given. */
+  last_version: number;
+}
+
+/** Never changed. */
+export interface TemplateVersionTable {
+  tenant: string;
+  name: string;
+  version: number;
+  /** Of its content: no two versions of a template have the same. */
+  sha256: string;
+  create_time: number;
+  description_json: string;
+  graph_json: string;
+  parameters_json: string;
+}
+
+export interface TemplateAliasTable {
+  tenant: string;
+  name: string;
+  alias: string;
+  version: number;
 }
 
 /** One row, written to find out whether the database takes writes. */
