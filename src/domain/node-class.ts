@@ -19,6 +19,11 @@ export interface NodeClass {
   readonly isOutput: boolean;
   readonly isDeprecated: boolean;
   readonly isExperimental: boolean;
+  /**
+   * Python module that defines it: `nodes` and `comfy_extras.…` are ComfyUI's own, `custom_nodes.…` are others'. Absent if
+   * the backend does not say.
+   */
+  readonly module?: string;
 }
 
 /** An input of a node class. Hidden ones, which the server fills in, are not among them. */

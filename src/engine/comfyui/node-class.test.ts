@@ -91,6 +91,7 @@ describe("parseNodeClass", () => {
       isOutput: true,
       isDeprecated: false,
       isExperimental: false,
+      module: "nodes",
     });
   });
 

@@ -34,6 +34,7 @@ export function parseNodeClass(name: string, description: unknown): NodeClass | 
   if (inputs === undefined || outputs === undefined) {
     return undefined;
   }
+  const module = asString(description.python_module);
   return {
     name,
     displayName: asString(description.display_name) || name,
@@ -44,6 +45,7 @@ export function parseNodeClass(name: string, description: unknown): NodeClass | 
     isOutput: description.output_node === true,
     isDeprecated: description.deprecated === true,
     isExperimental: description.experimental === true,
+    ...(module === undefined ? {} : { module }),
   };
 }
 
