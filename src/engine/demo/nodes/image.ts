@@ -17,7 +17,9 @@ export const image: readonly NodeDefinition[] = [
     outputs: [{ type: "IMAGE" }, { type: "MASK" }],
     checks: {
       image: (value, { files }) =>
-        existsSync(files.pathOf(pythonText(value))) ? undefined : `Invalid image file: ${pythonText(value)}`,
+        typeof value === "string" && existsSync(files.pathOf(value))
+          ? undefined
+          : `Invalid image file: ${pythonText(value)}`,
     },
     markOf: async (inputs, { files }) =>
       createHash("sha256")

@@ -1,0 +1,253 @@
+import type { GraphNode, WorkflowGraph } from "../graph.ts";
+import type { NodeClass, NodeClasses, NodeInput } from "../node-class.ts";
+import { checkLiteral } from "./check-literal.ts";
+import { aboutNode, type GraphProblem } from "./graph-problem.ts";
+import { fits, type GraphLink, isDynamicType, readLink } from "./link.ts";
+import { mayCheckByItself } from "./own-checks.ts";
+import { Suggestions } from "./suggestions.ts";
+
+/**
+ * Finds everything that is wrong with a graph for a backend that has `classes`, by the rules of ComfyUI itself
+ * (`validate_prompt` and `validate_inputs` of its `execution.py`): node by node in the order in which the outputs need
+ * them. As there, classes must be known of all nodes, and everything else is asked only of those that an output node
+ * needs. An error is something that ComfyUI refuses, a warning something that it may refuse or that is of no effect.
+ *
+ * Where ComfyUI would run some of the outputs and drop the others, the graph is wrong. What its Python code finds wrong in
+ * values of other types than numbers, texts and choices shows only when the graph runs, and is not found here either.
+ */
+export function checkGraph(graph: WorkflowGraph, classes: NodeClasses): GraphProblem[] {
+  return new GraphCheck(graph, classes).run();
+}
+
+class GraphCheck {
+  readonly #graph: WorkflowGraph;
+  readonly #classes: NodeClasses;
+  readonly #suggestions = new Suggestions();
+  readonly #problems: GraphProblem[] = [];
+
+  constructor(graph: WorkflowGraph, classes: NodeClasses) {
+    this.#graph = graph;
+    this.#classes = classes;
+  }
+
+  run(): GraphProblem[] {
+    const outputs: string[] = [];
+    for (const [id, node] of Object.entries(this.#graph)) {
+      const nodeClass = this.#classes.get(node.class_type);
+      if (nodeClass === undefined) {
+        this.#reportUnknownClass(id, node);
+      } else if (nodeClass.isOutput) {
+        outputs.push(id);
+      }
+    }
+    if (outputs.length === 0 && this.#problems.length === 0) {
+      this.#problems.push({
+        kind: "prompt_no_outputs",
+        severity: "error",
+        nodeId: "",
+        classType: "",
+        message: "no node of the graph leaves anything behind",
+        remedy: "add one that does, such as SaveImage",
+      });
+    }
+    this.#walk(outputs);
+    return this.#problems;
+  }
+
+  /** Checks each node that `outputs` need once, a node before those that it needs, and reports links that close a circle. */
+  #walk(outputs: readonly string[]): void {
+    const states = new Map<string, "open" | "done">();
+    // Not by recursion: a graph of a thousand nodes in a row is unusual, but no reason to fall over.
+    for (const output of outputs) {
+      const path: { readonly id: string; readonly links: Iterator<NamedLink> }[] = [];
+      const enter = (id: string, node: GraphNode) => {
+        states.set(id, "open");
+        path.push({ id, links: this.#checkNode(id, node).values() });
+      };
+      const start = this.#nodeAt(output);
+      if (start !== undefined && !states.has(output)) {
+        enter(output, start);
+      }
+      for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+        const next = top.links.next();
+        if (next.done) {
+          states.set(top.id, "done");
+          path.pop();
+          continue;
+        }
+        const { inputName, nodeId } = next.value;
+        const node = this.#nodeAt(nodeId);
+        if (states.get(nodeId) === "open") {
+          const ids = path.map(({ id }) => id);
+          this.#reportCycle(top.id, inputName, ids.slice(ids.indexOf(nodeId)));
+        } else if (node !== undefined && !states.has(nodeId)) {
+          enter(nodeId, node);
+        }
+      }
+    }
+  }
+
+  /** Checks the inputs of a node; returns the links among them that are sound. */
+  #checkNode(id: string, node: GraphNode): NamedLink[] {
+    const nodeClass = this.#classes.get(node.class_type);
+    if (nodeClass === undefined) {
+      return linksOf(node);
+    }
+    const links: NamedLink[] = [];
+    for (const input of nodeClass.inputs) {
+      const value = Object.hasOwn(node.inputs, input.name) ? node.inputs[input.name] : undefined;
+      if (value === undefined) {
+        this.#reportIfMissing(id, node, input);
+        continue;
+      }
+      const link = readLink(value);
+      if (link === "literal") {
+        const finding = checkLiteral(nodeClass, input, value, this.#suggestions);
+        if (finding !== undefined) {
+          this.#problems.push({ ...aboutNode(id, node), inputName: input.name, ...finding });
+        }
+      } else if (link === undefined) {
+        this.#error(id, node, input.name, {
+          kind: "bad_linked_input",
+          message: `${input.name} is a list, and no link`,
+          remedy: 'a link is ["node id", number of the output]; give a list of values as {"__value__": […]}',
+        });
+      } else {
+        this.#checkLink(id, node, nodeClass, input, link);
+        links.push({ inputName: input.name, nodeId: link.nodeId });
+      }
+    }
+    this.#warnOfUnknownInputs(id, node, nodeClass);
+    return links;
+  }
+
+  #reportIfMissing(id: string, node: GraphNode, { name, type, isRequired }: NodeInput): void {
+    if (!isRequired || (isDynamicType(type) && type !== MATCH_TYPE)) {
+      return;
+    }
+    this.#error(id, node, name, {
+      kind: "required_input_missing",
+      message: `the required input ${name} is missing`,
+      remedy: `link it to an output of type ${type}${isWidget(type) ? ", or give it a value" : ""}`,
+    });
+  }
+
+  #checkLink(
+    id: string,
+    node: GraphNode,
+    nodeClass: NodeClass,
+    { name, type }: NodeInput,
+    link: GraphLink,
+  ): void {
+    const source = this.#nodeAt(link.nodeId);
+    if (source === undefined) {
+      this.#error(id, node, name, {
+        kind: "linked_node_missing",
+        message: `${name} is linked to node "${shortened(link.nodeId)}", which is not in the graph`,
+        remedy: "link it to one that is, or add that node",
+      });
+      return;
+    }
+    const sourceClass = this.#classes.get(source.class_type);
+    if (sourceClass === undefined) {
+      return;
+    }
+    const from = `output ${link.index} of node "${shortened(link.nodeId)}" (${source.class_type})`;
+    const output = sourceClass.outputs.at(link.index);
+    if (output === undefined) {
+      const { length } = sourceClass.outputs;
+      this.#error(id, node, name, {
+        kind: "linked_output_missing",
+        message: `${name} is linked to ${from}, which has ${length}`,
+        remedy: length === 0 ? "link it to another node" : `choose one from 0 to ${length - 1}`,
+      });
+    } else if (!fits(output.type, type)) {
+      this.#problems.push({
+        ...aboutNode(id, node),
+        severity: mayCheckByItself(nodeClass) ? "warning" : "error",
+        inputName: name,
+        kind: "return_type_mismatch",
+        message: `${name} takes ${type} and is linked to ${from}, which gives ${output.type}`,
+        remedy: `link it to an output of type ${type}`,
+      });
+    }
+  }
+
+  #warnOfUnknownInputs(id: string, node: GraphNode, { name: className, inputs, module }: NodeClass): void {
+    const known = new Set(inputs.map(({ name }) => name));
+    const dynamic = inputs.filter(({ type }) => isDynamicType(type)).map(({ name }) => `${name}.`);
+    for (const name of Object.keys(node.inputs)) {
+      if (known.has(name) || dynamic.some((prefix) => name.startsWith(prefix))) {
+        continue;
+      }
+      this.#problems.push({
+        ...aboutNode(id, node),
+        kind: "unknown_input",
+        severity: "warning",
+        inputName: name,
+        message: `${className} has no input ${shortened(name)}${module === "nodes" ? ", and it has no effect" : ""}`,
+        remedy: `leave it out, or use another: ${this.#suggestions.remedyFor(name, `inputs of ${className}`, [...known])}`,
+      });
+    }
+  }
+
+  #reportUnknownClass(id: string, node: GraphNode): void {
+    this.#problems.push({
+      ...aboutNode(id, node),
+      kind: "missing_node_type",
+      severity: "error",
+      message: `the backend has no node class ${shortened(node.class_type)}`,
+      remedy: `install the package that brings it, or use another class: ${this.#suggestions.remedyFor(node.class_type, "classes", [...this.#classes.keys()])}`,
+      unknownName: node.class_type,
+    });
+  }
+
+  #reportCycle(id: string, inputName: string, cycle: readonly string[]): void {
+    const node = this.#nodeAt(id);
+    if (node !== undefined) {
+      const shown = cycle.length > 10 ? [...cycle.slice(0, 9), "…", ...cycle.slice(-1)] : cycle;
+      this.#error(id, node, inputName, {
+        kind: "dependency_cycle",
+        message: `${inputName} closes a circle of nodes that wait for each other: ${shown.map(shortened).join(" ← ")} ← ${shortened(cycle[0] ?? "")}`,
+        remedy: "link it to a node outside of the circle",
+      });
+    }
+  }
+
+  #error(
+    id: string,
+    node: GraphNode,
+    inputName: string,
+    problem: Pick<GraphProblem, "kind" | "message" | "remedy">,
+  ): void {
+    this.#problems.push({ ...aboutNode(id, node), severity: "error", inputName, ...problem });
+  }
+
+  #nodeAt(id: string): GraphNode | undefined {
+    return Object.hasOwn(this.#graph, id) ? this.#graph[id] : undefined;
+  }
+}
+
+interface NamedLink {
+  readonly inputName: string;
+  readonly nodeId: string;
+}
+
+/** The links of a node of which nothing is known. */
+function linksOf({ inputs }: GraphNode): NamedLink[] {
+  return Object.entries(inputs).flatMap(([inputName, value]) => {
+    const link = readLink(value);
+    return link === undefined || link === "literal" ? [] : [{ inputName, nodeId: link.nodeId }];
+  });
+}
+
+/** An input of which there is always one, whatever its type turns out to be. */
+const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
+
+function isWidget(type: string): boolean {
+  return ["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"].includes(type);
+}
+
+function shortened(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 63)}…` : text;
+}

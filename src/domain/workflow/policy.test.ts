@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import type { GraphValue } from "../graph.ts";
+import type { NodeClass, NodeInput } from "../node-class.ts";
+import { checkPolicy } from "./policy.ts";
+
+function declare(name: string, inputs: readonly Partial<NodeInput>[]): NodeClass {
+  return {
+    name,
+    displayName: name,
+    description: "",
+    category: "",
+    inputs: inputs.map((input) => ({ name: "it", isRequired: true, type: "STRING", options: {}, ...input })),
+    outputs: [],
+    isOutput: false,
+    isDeprecated: false,
+    isExperimental: false,
+  };
+}
+
+const open = { allowedClasses: [], deniedClasses: [], allowPaths: false };
+
+function refused(nodeClass: NodeClass, inputs: Record<string, GraphValue>): (string | undefined)[] {
+  const graph = { "1": { class_type: nodeClass.name, inputs } };
+  return checkPolicy(graph, new Map([[nodeClass.name, nodeClass]]), open).map(({ inputName }) => inputName);
+}
+
+describe("checkPolicy", () => {
+  it.each([
+    [[], [], true],
+    [["Save*"], [], true],
+    [["Load*", "SaveImage"], [], true],
+    [["Load*"], [], false],
+    [[], ["Save*"], false],
+    [["*"], ["*Image"], false],
+    [[], ["Image", "saveimage", "Save.mage"], true],
+  ])("allows %j and denies %j", (allowedClasses, deniedClasses, isAllowed) => {
+    const graph = { "1": { class_type: "SaveImage", inputs: {} } };
+    expect(checkPolicy(graph, new Map(), { allowedClasses, deniedClasses, allowPaths: false })).toMatchObject(
+      isAllowed ? [] : [{ kind: "class_not_allowed", nodeId: "1" }],
+    );
+  });
+
+  it.each([
+    "/etc/passwd",
+    " '/etc/passwd'",
+    "~/.ssh/id_rsa",
+    "C:secret.png",
+    "\\\\host\\share",
+    "a\\..\\b",
+    "..",
+    "a/../../b",
+    "a/.. /b",
+    "a\n/etc/passwd",
+    "a\u0000.png",
+    "file:///etc/passwd",
+    "file:/etc/passwd",
+    "http://169.254.169.254/",
+    "job.png [output]",
+    "job.png[temp]",
+  ])("refuses %j as the name of a file", (text) => {
+    const save = declare("Save", [{ name: "filename_prefix" }]);
+    expect(refused(save, { filename_prefix: text })).toEqual(["filename_prefix"]);
+    expect(refused(save, { filename_prefix: { __value__: ["a", text] } })).toEqual(["filename_prefix"]);
+    expect(
+      checkPolicy({ "1": { class_type: "Save", inputs: { filename_prefix: text } } }, new Map(), {
+        ...open,
+        allowPaths: true,
+      }),
+    ).toEqual([]);
+  });
+
+  it.each(["", "a.png", "a/b c/d.png", "a..b.png", "%date:yyyy-MM-dd%/x", "ä 🦊.png", "a.png [input]"])(
+    "takes %j as the name of a file",
+    (text) => {
+      expect(refused(declare("Save", [{ name: "filename_prefix" }]), { filename_prefix: text })).toEqual([]);
+    },
+  );
+
+  it.each<[string, string, Partial<NodeInput>]>([
+    ["an upload", "Mine", { type: "COMBO", choices: ["a.png"], options: { image_upload: true } }],
+    ["a choice that is fetched, of a class that loads", "LoadImageOutput", { type: "COMBO" }],
+    ["a text of a class that loads", "VHS_LoadVideo", { name: "video" }],
+    ["a text of a class that imports", "ImportMesh", { name: "mesh" }],
+    ["a path", "Mine", { name: "outputPath" }],
+    ["a path in many lines", "Mine", { name: "file_paths", options: { multiline: true } }],
+    ["a directory", "Mine", { name: "Directory 2" }],
+    ["an address", "Mine", { name: "imageURL" }],
+    ["a file of any type", "Mine", { name: "file", type: "*" }],
+    ["what LoadLatent loads", "LoadLatent", { name: "latent", type: "COMBO", choices: [] }],
+  ])("counts %s as the name of a file", (_what, className, input) => {
+    const nodeClass = declare(className, [input]);
+    expect(refused(nodeClass, { [input.name ?? "it"]: "/x" })).toEqual([input.name ?? "it"]);
+  });
+
+  it.each<[string, string, Partial<NodeInput>]>([
+    ["a prompt", "CLIPTextEncode", { name: "text", options: { multiline: true } }],
+    ["a prompt of a class that loads", "LoadPrompt", { name: "text", options: { multiline: true } }],
+    ["a choice of the backend's", "CheckpointLoaderSimple", { type: "COMBO", choices: ["a\\b.safetensors"] }],
+    ["a word that only has one within it", "Mine", { name: "profile" }],
+    ["a text of another class", "Download", { name: "it" }],
+    ["a number", "Mine", { name: "file", type: "INT" }],
+  ])("does not count %s", (_what, className, input) => {
+    expect(
+      refused(declare(className, [input]), { [input.name ?? "it"]: "/imagine a\\b .. and ../.." }),
+    ).toEqual([]);
+  });
+
+  it("counts what a class does not declare by its name", () => {
+    expect(refused(declare("Mine", []), { model_path: "/x", text: "/x", file: { deep: ["/x"] } })).toEqual([
+      "model_path",
+      "file",
+    ]);
+    expect(
+      checkPolicy({ "1": { class_type: "Unknown", inputs: { path: "/x" } } }, new Map(), open),
+    ).toMatchObject([{ kind: "path_not_allowed", inputName: "path" }]);
+  });
+
+  it("refuses a name that comes along a link, as it can be any, except one that is overwritten", () => {
+    const nodeClass = declare("Mine", [
+      { name: "path" },
+      { name: "filename_prefix" },
+      { name: "file", type: "*" },
+    ]);
+    const link = ["2", 0];
+    expect(refused(nodeClass, { path: link, filename_prefix: link, file: link })).toEqual(["path"]);
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { demoClasses } from "../../../test/support/demo-classes.ts";
+import { bindFiles, prefixFiles } from "./prepare-graph.ts";
+
+const graph = {
+  "1": { class_type: "LoadImage", inputs: { image: "mine.png" }, _meta: { title: "Fox" } },
+  "12:3": { class_type: "LoadImage", inputs: {} },
+  "2.5": { class_type: "LoadImage", inputs: {} },
+  "3": { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: ["1", 0] } },
+  "4": { class_type: "SaveImage", inputs: { images: ["1", 0] } },
+  "5": { class_type: "Unknown", inputs: { filename_prefix: "x" } },
+};
+
+describe("prefixFiles", () => {
+  it("names the files of each saver after the job", () => {
+    const { "3": three, "4": four, ...others } = prefixFiles(graph, demoClasses, "comfyrpc/ab/job");
+    expect(three?.inputs).toEqual({ images: ["1", 0], filename_prefix: "comfyrpc/ab/job_0" });
+    expect(four?.inputs).toEqual({ images: ["1", 0], filename_prefix: "comfyrpc/ab/job_1" });
+    const { "3": _3, "4": _4, ...unchanged } = graph;
+    expect(others).toEqual(unchanged);
+  });
+});
+
+describe("bindFiles", () => {
+  const fieldOf = (place: string) => `images[${place}]`;
+
+  it("puts the names of files where they belong", () => {
+    const files = { "1.image": "a.png", "12:3.image": "b.png", "2.5.image": "c.png" };
+    const bound = bindFiles(graph, demoClasses, files, fieldOf);
+    expect(bound).toMatchObject({
+      ok: true,
+      graph: {
+        "1": { inputs: { image: "a.png" }, _meta: { title: "Fox" } },
+        "12:3": { inputs: { image: "b.png" } },
+        "2.5": { inputs: { image: "c.png" } },
+      },
+    });
+  });
+
+  it("says of each place what is wrong with it", () => {
+    expect(
+      bindFiles(graph, demoClasses, { "9.image": "a", "1.mask": "b", image: "c", "3.images": "d" }, fieldOf),
+    ).toEqual({
+      ok: false,
+      violations: [
+        { field: "images[9.image]", description: expect.stringContaining("there is no such node") },
+        {
+          field: "images[1.mask]",
+          description: "LoadImage has no input for a file by this name; it has image",
+        },
+        { field: "images[image]", description: expect.stringContaining("there is no such node") },
+        {
+          field: "images[3.images]",
+          description: "SaveImage has no input for a file by this name; it has filename_prefix",
+        },
+      ],
+    });
+  });
+});

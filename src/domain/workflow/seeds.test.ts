@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import { demoClasses } from "../../../test/support/demo-classes.ts";
+import type { GraphValue } from "../graph.ts";
+import { seedsOf } from "./seeds.ts";
+
+function seedOf(inputs: Record<string, GraphValue>): bigint | undefined {
+  const graph = {
+    "1": { class_type: "KSampler", inputs: { seed: 1, latent_image: ["2", 0] } },
+    "2": { class_type: "KSampler", inputs: { seed: 2, latent_image: ["1", 0] } },
+    "3": { class_type: "RandomNoise", inputs: inputs },
+    "4": { class_type: "VAEDecode", inputs: { samples: ["3", 0] } },
+    "5": { class_type: "SaveImage", inputs: { images: ["4", 0] } },
+  };
+  return seedsOf(graph, demoClasses).get("5");
+}
+
+describe("seedsOf", () => {
+  it.each([
+    ["the nearest", { noise_seed: 3, x: ["1", 0] }, 3n],
+    ["one of 64 bits", { seed: 2n ** 64n - 1n }, 2n ** 64n - 1n],
+    ["one that is a text", { seed: "77" }, 77n],
+    ["one beyond a link, or beyond what is none", { seed: ["9", 0], noise_seed: 0.5, x: ["2", 0] }, 2n],
+    ["none if there is none", { seed: "x" }, undefined],
+    ["none that is none", { seed: -1 }, undefined],
+  ])("finds %s", (_what, inputs, seed) => {
+    expect(seedOf(inputs)).toBe(seed);
+  });
+
+  it("finds those of output nodes only", () => {
+    expect(seedsOf({ "1": { class_type: "KSampler", inputs: { seed: 1 } } }, demoClasses)).toEqual(new Map());
+  });
+});
