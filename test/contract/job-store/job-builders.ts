@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { ErrorReason } from "../../../src/domain/errors.ts";
 import type { ResolvedGeneration } from "../../../src/domain/generation.ts";
+import type { GenerationPlan } from "../../../src/domain/generation-plan.ts";
 import { type ImageInfo, mediaTypeOf } from "../../../src/domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../../src/domain/job-event.ts";
 import type { JobFailure } from "../../../src/domain/job-failure.ts";
@@ -73,6 +74,12 @@ export function buildJob(overrides: Partial<NewJob> = {}): NewJob {
     ...overrides,
   };
 }
+
+/** A plan whose graph reads a file. */
+export const planWithInput: GenerationPlan = {
+  ...buildTextToImage(buildGeneration(), "job"),
+  inputs: [{ assetId: "a".repeat(64), fileName: `comfyrpc/${"a".repeat(64)}.png` }],
+};
 
 /** A submission of one job, or of several that are a batch, for the empty tenant. */
 export function buildSubmission(jobs: readonly NewJob[], overrides: Partial<Submission> = {}): Submission {
@@ -221,6 +228,14 @@ export async function keepImages(
   for (const { sha256, format, sizeBytes, widthPx, heightPx } of images) {
     const asset = { id: sha256, tenant, sizeBytes, widthPx, heightPx, fileName: "", createTime: startTime };
     await assets.put({ ...asset, mediaType: mediaTypeOf[format], expireTime: at(3_600) }, never);
+  }
+}
+
+/** Keeps what a job reads, as a caller that uploaded it has done. */
+export async function keepInputs(assets: AssetStore, { plan }: NewJob, tenant = ""): Promise<void> {
+  const facts = { sizeBytes: 9, mediaType: "image/png", widthPx: 1, heightPx: 1, fileName: "" };
+  for (const { assetId: id } of plan.inputs) {
+    await assets.put({ id, tenant, ...facts, createTime: startTime, expireTime: at(3_600) }, never);
   }
 }
 

@@ -14,8 +14,10 @@ import {
   claimOne,
   finish,
   keepImages,
+  keepInputs,
   lease,
   never,
+  planWithInput,
   running,
   startTime,
   submitEach,
@@ -72,12 +74,13 @@ export function submitting(open: () => Promise<TestStore>): void {
         const generation = buildGeneration({ prompt, negativePrompt: note, seed });
         const plan: GenerationPlan = {
           graph: { "3": { class_type: prompt, inputs: { input }, _meta: { title: note } } },
-          inputs: [{ assetId: "a".repeat(64), fileName: "comfyrpc/a.png" }],
+          inputs: planWithInput.inputs,
           images: [{ seed, samplerNodeId: "3", saveNodeId: "9" }],
           keeps: "everything",
         };
         const labels = { a: prompt, "b.c/d-e_f": note };
         const job = buildJob({ generation, plan, note, labels });
+        await keepInputs(store.assets, job);
         await submitEach(store.jobs, [job]);
         const record = await store.other.get("", job.id, never);
         expect(record).toMatchObject({ generation, plan, note, labels });
@@ -248,6 +251,27 @@ export function submitting(open: () => Promise<TestStore>): void {
     expect(await store.jobs.list("", all, 10, never)).toEqual([]);
     await keepImages(store.assets, result);
     expect(await store.other.submit(submission, never)).toMatchObject({ type: "accepted" });
+  });
+
+  it("keeps what a job reads as long as the job, and refuses a job that reads what is not there", async () => {
+    await using store = await open();
+    const job = buildJob({ plan: planWithInput, result: buildResult() });
+    await keepImages(store.assets, buildResult());
+    await keepInputs(store.assets, job, "b");
+    const submission = buildSubmission([buildJob(), job]);
+    await expect(store.jobs.submit(submission, never)).rejects.toMatchObject({ reason: "ASSET_NOT_FOUND" });
+    expect(await store.jobs.list("", all, 10, never)).toEqual([]);
+    await keepInputs(store.assets, job);
+    await submitted(store.jobs, submission);
+
+    const swept: string[] = [];
+    const sweep = () => store.assets.sweep(at(10_000), 10, async (sha256) => void swept.push(sha256), never);
+    const input = planWithInput.inputs[0]?.assetId ?? "";
+    expect((await sweep()).assets).toBe(1); // that of the other tenant
+    expect(await store.assets.get("", input, never)).toMatchObject({ id: input });
+    expect(await store.jobs.remove("", job.id, never)).toBe("removed");
+    expect((await sweep()).assets).toBe(2); // the image of its result too
+    expect(await store.assets.get("", input, never)).toBeUndefined();
   });
 
   it("takes nothing in under a signal that was aborted before", async () => {
