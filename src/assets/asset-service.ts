@@ -60,6 +60,9 @@ export interface SignedLink {
   readonly expireTime: Date;
 }
 
+/** How long an input is kept without a job that refers to it, in milliseconds. */
+export const unreferencedInputMs = 3_600_000;
+
 /** Everything that can be done with assets. */
 export class AssetService {
   readonly #options: AssetServiceOptions;
@@ -87,8 +90,32 @@ export class AssetService {
     { tenant }: AssetOwner,
     signal: AbortSignal,
   ): Promise<AssetRecord> {
+    return await this.#takeIn(body, info, this.#retentionOf(info), tenant, signal);
+  }
+
+  /**
+   * Takes in a file that a job is about to read, as {@link upload} does. It is kept for an hour, which the job that is to
+   * refer to it needs to be accepted, and then as long as that job.
+   *
+   * @throws ServiceError `ASSET_REJECTED`, `ASSET_TOO_LARGE`, `STORE_UNAVAILABLE`; what `body` throws
+   */
+  async takeInput(
+    body: AsyncIterable<Uint8Array>,
+    { tenant }: AssetOwner,
+    signal: AbortSignal,
+  ): Promise<AssetRecord> {
+    const info = { fileName: "", stripMetadata: false };
+    return await this.#takeIn(body, info, unreferencedInputMs, tenant, signal);
+  }
+
+  async #takeIn(
+    body: AsyncIterable<Uint8Array>,
+    info: UploadInfo,
+    retentionMs: number,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<AssetRecord> {
     const { assets, clock } = this.#deps;
-    const retentionMs = this.#retentionOf(info);
     await using opened = new AsyncDisposableStack();
     const uploaded = opened.use(await this.#stage(body, signal));
     assertAsPromised(uploaded, info);

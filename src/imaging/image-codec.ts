@@ -34,6 +34,15 @@ export interface ImageCodec {
    * @throws ServiceError `ASSET_REJECTED` if it is damaged, or an animation that cannot be done
    */
   strip(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
+
+  /**
+   * Makes of an image that was inspected one that every backend reads, and in the same way: a still picture of 8 bits in
+   * PNG, JPEG or WebP. That is the file itself where it is such a one, else a PNG of it, in sRGB, of its first frame,
+   * turned as its metadata say, and without them.
+   *
+   * @throws ServiceError `ASSET_REJECTED` if it is no image, or damaged
+   */
+  toInput(data: Uint8Array): Promise<InputPicture>;
 }
 
 export interface InspectLimits {
@@ -49,6 +58,18 @@ export interface UploadFacts {
   /** As it is to be shown, turned if its metadata say so; of one frame. */
   readonly widthPx: number;
   readonly heightPx: number;
+}
+
+/** An image for a backend to read. */
+export interface InputPicture {
+  /** The very bytes that were given, if they are such a picture already. */
+  readonly data: Uint8Array;
+  readonly mediaType: "image/png" | "image/jpeg" | "image/webp";
+  /** As backends see it: those that turn pictures as their metadata say do so with every picture. */
+  readonly widthPx: number;
+  readonly heightPx: number;
+  /** Whether any of its pixels is not opaque. */
+  readonly hasTransparency: boolean;
 }
 
 export interface ImageFacts {

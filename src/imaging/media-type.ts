@@ -10,6 +10,10 @@ export const titleOf: Readonly<Record<UploadMediaType, string>> = {
   "image/gif": "GIF",
 };
 
+export function isUploadMediaType(mediaType: string): mediaType is UploadMediaType {
+  return Object.hasOwn(titleOf, mediaType);
+}
+
 /**
  * Tells by its first bytes what an image claims to be; `undefined` if it is none of those that are taken. Names and
  * declared types are of no use for that: anybody may write anything there.

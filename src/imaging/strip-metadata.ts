@@ -1,13 +1,13 @@
 import { isAvifSequence, stripAvif } from "./containers/avif.ts";
 import { segmentsOfGif, stripGif } from "./containers/gif.ts";
 import { segmentsOfJpeg, stripJpeg } from "./containers/jpeg.ts";
-import { isAnimatedPng, segmentsOfPng, stripPng } from "./containers/png.ts";
+import { hasTransparentColour, isAnimatedPng, segmentsOfPng, stripPng } from "./containers/png.ts";
 import { MalformedError } from "./containers/segments.ts";
 import { isLosslessWebp, segmentsOfWebp, stripWebp } from "./containers/webp.ts";
 import type { UploadMediaType } from "./media-type.ts";
 import { damaged, notStrippable } from "./rejections.ts";
 
-export { isAnimatedPng, isLosslessWebp };
+export { hasTransparentColour, isAnimatedPng, isLosslessWebp };
 
 /**
  * Looks whether a file is built as its format says, from its beginning to its end: decoders show what there is of a file

@@ -35,6 +35,18 @@ export function isAnimatedPng(data: Uint8Array): boolean {
 }
 
 /**
+ * Whether a PNG says which colour, or grey, is to be transparent, instead of having an alpha channel or a palette (PNG
+ * specification, third edition, 11.3.1.1).
+ */
+export function hasTransparentColour(data: Uint8Array): boolean {
+  const file = new ByteReader(data);
+  const [, header, ...chunks] = segmentsOfPng(data);
+  const colourType = header && file.uint8(header.start + 17);
+  const isGreyOrColour = colourType === 0 || colourType === 2;
+  return isGreyOrColour && chunks.some(({ start }) => file.latin1(start + 4, 4) === "tRNS");
+}
+
+/**
  * Removes texts, time, EXIF and all that is unknown. Not a pixel changes.
  *
  * @throws MalformedError

@@ -4,12 +4,13 @@ import { defaultQuality, type ImageFormat } from "../../domain/image.ts";
 import type { EncodedImage, ImageCodec } from "../image-codec.ts";
 import { inspect } from "./inspect.ts";
 import { strip } from "./strip.ts";
+import { toInput } from "./to-input.ts";
 
 /**
  * An image codec made of sharp (libvips). It works off the main thread, in libuv's thread pool, which it shares with the
  * file system and name lookups: as many images as the pool has threads keep those waiting.
  */
-export const sharpImageCodec: ImageCodec = { encode, preview, inspect, strip };
+export const sharpImageCodec: ImageCodec = { encode, preview, inspect, strip, toInput };
 
 async function encode(source: Uint8Array, format: ImageFormat, quality?: number): Promise<EncodedImage> {
   return unlessUnreadable(async () => {

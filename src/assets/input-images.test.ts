@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import {
+  inPieces,
+  makeLargePng,
+  makePng,
+  never,
+  openAssets,
+  owner,
+  plainUpload,
+} from "../../test/support/open-assets.ts";
+import { sharpImageCodec } from "../imaging/sharp/sharp-image-codec.ts";
+import { photo } from "../imaging/testing/pictures.ts";
+import { unreferencedInputMs } from "./asset-service.ts";
+import { InputImages } from "./input-images.ts";
+
+const sha256Of = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
+const field = "spec.image_to_image.image";
+
+describe("an input image", () => {
+  it("by asset id is that asset, with its facts", async () => {
+    await using stage = await openStage();
+    const jpeg = await sharp(await photo(30, 20))
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer();
+    const { id } = await stage.assets.upload(inPieces(jpeg), plainUpload, owner, never);
+    expect(await stage.resolve({ type: "asset", assetId: id })).toEqual({
+      assetId: id,
+      fileName: `comfyrpc/${id}.jpg`,
+      widthPx: 20,
+      heightPx: 30,
+      hasTransparency: false,
+    });
+    expect(await stage.blobFiles()).toEqual([id]);
+  });
+
+  it("by its bytes becomes an asset, which is kept for an hour", async () => {
+    await using stage = await openStage();
+    const png = await sharp(await photo(30, 20))
+      .ensureAlpha(0.5)
+      .png()
+      .toBuffer();
+    const input = await stage.resolve({ type: "data", data: png });
+    expect(input).toEqual({
+      assetId: sha256Of(png),
+      fileName: `comfyrpc/${sha256Of(png)}.png`,
+      widthPx: 30,
+      heightPx: 20,
+      hasTransparency: true,
+    });
+    const { expireTime } = await stage.assets.get(input.assetId, owner, never);
+    expect(expireTime.getTime() - stage.clock.now().getTime()).toBe(unreferencedInputMs);
+  });
+
+  it.each(["gif", "avif"] as const)(
+    "in %s is replaced by a PNG of it, which is made once",
+    async (format) => {
+      await using stage = await openStage();
+      const data = await sharp(await photo(30, 20))
+        .toFormat(format)
+        .toBuffer();
+      const input = await stage.resolve({ type: "data", data });
+      expect(input).toMatchObject({ widthPx: 30, heightPx: 20, fileName: `comfyrpc/${input.assetId}.png` });
+      expect(input.assetId).not.toBe(sha256Of(data));
+      const asset = await stage.assets.get(input.assetId, owner, never);
+      expect(asset).toMatchObject({ mediaType: "image/png", widthPx: 30, heightPx: 20 });
+      const bytes = await Array.fromAsync(stage.assets.open(asset, { offset: 0, chunkBytes: 99 }, never));
+      expect(sha256Of(Buffer.concat(bytes))).toBe(input.assetId);
+
+      expect(await stage.resolve({ type: "asset", assetId: sha256Of(data) })).toEqual(input);
+      expect(stage.looks).toBe(1);
+    },
+  );
+
+  it("is looked at once, but its PNG is made anew for another tenant", async () => {
+    await using stage = await openStage();
+    const png = await makePng();
+    const gif = await sharp(png).gif().toBuffer();
+    await stage.resolve({ type: "data", data: png });
+    await stage.resolve({ type: "data", data: png }, "b");
+    expect(stage.looks).toBe(1);
+    const { assetId } = await stage.resolve({ type: "data", data: gif });
+    await stage.resolve({ type: "data", data: gif }, "b");
+    expect(stage.looks).toBe(3);
+    expect(await stage.assets.get(assetId, { tenant: "b" }, never)).toMatchObject({ id: assetId });
+  });
+
+  it.each([
+    ["is not there", { type: "asset", assetId: "a".repeat(64) }, "ASSET_NOT_FOUND"],
+    ["is empty", { type: "data", data: new Uint8Array() }, "INPUT_REJECTED"],
+    ["is no image", { type: "data", data: Buffer.from("%PDF-1.7") }, "INPUT_REJECTED"],
+    [
+      "is to be fetched by a server that does not",
+      { type: "url", url: "https://x.example/a" },
+      "INVALID_FIELD",
+    ],
+  ] as const)("that %s is refused with its field", async (_what, source, reason) => {
+    await using stage = await openStage();
+    await expect(stage.resolve(source)).rejects.toMatchObject({
+      reason,
+      message: expect.stringMatching(/^spec\.image_to_image\.image: /),
+      details: { violations: [{ field, description: expect.stringMatching(/^(?!spec)/) }] },
+    });
+  });
+
+  it("that is damaged or has too many pixels is refused by its limits", async () => {
+    await using stage = await openStage();
+    const png = await makeLargePng(50_000);
+    await expect(stage.resolve({ type: "data", data: png.subarray(0, 40_000) })).rejects.toMatchObject({
+      reason: "INPUT_REJECTED",
+    });
+    await expect(stage.resolve({ type: "data", data: await makePng(2_000, 1_000) })).rejects.toMatchObject({
+      reason: "INPUT_REJECTED",
+      details: { metadata: { max_pixels: "1000000" }, violations: [{ field }] },
+    });
+    await expect(stage.resolve({ type: "data", data: await makeLargePng(1_000_000) })).rejects.toMatchObject({
+      reason: "ASSET_TOO_LARGE",
+      details: { metadata: { limit_bytes: "900000" }, violations: [{ field }] },
+    });
+  });
+
+  it("is no asset that is something else, nor another tenant's", async () => {
+    await using stage = await openStage();
+    const id = "b".repeat(64);
+    const facts = { sizeBytes: 9, widthPx: 0, heightPx: 0, fileName: "", createTime: stage.clock.now() };
+    const expireTime = new Date(stage.clock.now().getTime() + 3_600_000_000);
+    await stage.store.put({ id, tenant: "", mediaType: "video/mp4", ...facts, expireTime }, never);
+    await expect(stage.resolve({ type: "asset", assetId: id })).rejects.toMatchObject({
+      reason: "INPUT_REJECTED",
+    });
+    await expect(stage.resolve({ type: "asset", assetId: id }, "b")).rejects.toMatchObject({
+      reason: "ASSET_NOT_FOUND",
+    });
+  });
+});
+
+async function openStage() {
+  const fixture = await openAssets({ maxUploadBytes: 900_000 });
+  const { assets: assetService, store: assets, blobs, clock } = fixture;
+  const stage = { looks: 0 };
+  const codec = {
+    toInput: (data: Uint8Array) => {
+      stage.looks++;
+      return sharpImageCodec.toInput(data);
+    },
+  };
+  const inputs = new InputImages({ assetService, assets, blobs, codec, clock });
+  return Object.assign(stage, fixture, {
+    resolve: (source: Parameters<InputImages["resolve"]>[0], tenant = "") =>
+      inputs.resolve(source, field, tenant, never),
+  });
+}

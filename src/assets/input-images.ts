@@ -1,0 +1,155 @@
+import { LRUCache } from "lru-cache";
+import { type ErrorReason, isServiceError, ServiceError } from "../domain/errors.ts";
+import type { ImageSource, InputImage } from "../domain/input-image.ts";
+import type { ImageCodec, InputPicture } from "../imaging/image-codec.ts";
+import { isUploadMediaType } from "../imaging/media-type.ts";
+import { notAnImage } from "../imaging/rejections.ts";
+import type { Clock } from "../lib/clock.ts";
+import { inOnePiece } from "../lib/in-one-piece.ts";
+import { Slots } from "../lib/slots.ts";
+import type { AssetRecord, AssetStore } from "../storage/asset-store.ts";
+import type { BlobStore } from "../storage/blob-store.ts";
+import { type AssetService, unreferencedInputMs } from "./asset-service.ts";
+
+export interface InputImagesDependencies {
+  readonly assetService: Pick<AssetService, "get" | "takeInput">;
+  readonly assets: Pick<AssetStore, "get" | "pinBlob" | "put">;
+  readonly blobs: Pick<BlobStore, "read" | "stage">;
+  readonly codec: Pick<ImageCodec, "toInput">;
+  readonly clock: Clock;
+}
+
+/** What was found out about an asset, which never changes. */
+interface Known extends Omit<InputPicture, "data"> {
+  /** Asset that has the picture as backends read it: itself, or a PNG of it. */
+  readonly assetId: string;
+}
+
+/** Each takes memory for its bytes and its pixels. */
+const decodedAtOnce = 2;
+
+const chunkBytes = 1_048_576;
+
+/**
+ * Finds, stores and looks at the images that jobs read. A file that backends may read in different ways, or not at all,
+ * is replaced by a PNG of it, which is an asset too.
+ */
+export class InputImages {
+  readonly #deps: InputImagesDependencies;
+  readonly #known = new LRUCache<string, Known>({ max: 10_000 });
+  readonly #decodes = new Slots(decodedAtOnce);
+
+  constructor(deps: InputImagesDependencies) {
+    this.#deps = deps;
+  }
+
+  /**
+   * @param field path of the field that gives the image, for errors
+   * @throws ServiceError `INPUT_REJECTED` if it is no image, or damaged; `ASSET_NOT_FOUND`, `ASSET_TOO_LARGE` or
+   * `INVALID_FIELD`: all with the field as a violation. `STORE_UNAVAILABLE`
+   */
+  async resolve(
+    source: ImageSource,
+    field: string,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<InputImage> {
+    try {
+      const asset = await this.#assetOf(source, tenant, signal);
+      const { assetId, mediaType, widthPx, heightPx, hasTransparency } = await this.#look(asset, signal);
+      const fileName = `comfyrpc/${assetId}.${extensionOf[mediaType]}`;
+      return { assetId, fileName, widthPx, heightPx, hasTransparency };
+    } catch (error) {
+      throw atField(error, field);
+    }
+  }
+
+  async #assetOf(source: ImageSource, tenant: string, signal: AbortSignal): Promise<AssetRecord> {
+    const { assetService } = this.#deps;
+    switch (source.type) {
+      case "asset":
+        return await assetService.get(source.assetId, { tenant }, signal);
+      case "data":
+        return await assetService.takeInput(inOnePiece(source.data), { tenant }, signal);
+      case "url":
+        throw new ServiceError(
+          "INVALID_FIELD",
+          "this server fetches no images from elsewhere; upload the image and name the asset",
+        );
+    }
+  }
+
+  async #look(asset: AssetRecord, signal: AbortSignal): Promise<Known> {
+    const known = this.#known.get(asset.id);
+    // Another tenant's PNG of the same file is of no use here, nor one whose time has come.
+    if (known && (known.assetId === asset.id || (await this.#has(asset.tenant, known.assetId, signal)))) {
+      return known;
+    }
+    const found = await this.#decodes.run(() => this.#prepare(asset, signal), signal);
+    this.#known.set(asset.id, found);
+    return found;
+  }
+
+  async #has(tenant: string, assetId: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#deps.assets.get(tenant, assetId, signal)) !== undefined;
+  }
+
+  async #prepare(asset: AssetRecord, signal: AbortSignal): Promise<Known> {
+    if (!isUploadMediaType(asset.mediaType)) {
+      throw notAnImage();
+    }
+    const original = Buffer.concat(
+      await Array.fromAsync(this.#deps.blobs.read(asset.id, { offset: 0, chunkBytes }, signal)),
+    );
+    const { data, ...facts } = await this.#deps.codec.toInput(original);
+    signal.throwIfAborted();
+    const assetId = data === original ? asset.id : await this.#store(data, facts, asset.tenant, signal);
+    return { ...facts, assetId };
+  }
+
+  async #store(
+    data: Uint8Array,
+    { mediaType, widthPx, heightPx }: Omit<InputPicture, "data">,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { assets, blobs, clock } = this.#deps;
+    await using blob = await blobs.stage(inOnePiece(data), data.length, signal);
+    const { sha256: id, sizeBytes } = blob;
+    await assets.pinBlob(id, signal);
+    await blob.commit(signal);
+    const createTime = clock.now();
+    const expireTime = new Date(createTime.getTime() + unreferencedInputMs);
+    const facts = { sizeBytes, mediaType, widthPx, heightPx, fileName: "", createTime, expireTime };
+    await assets.put({ id, tenant, ...facts }, signal);
+    return id;
+  }
+}
+
+const extensionOf: Readonly<Record<InputPicture["mediaType"], string>> = {
+  "image/png": "png",
+  "image/jpeg": "jpg",
+  "image/webp": "webp",
+};
+
+/** What is wrong with an image is wrong with the field that gives it. */
+const reasonAtField: Readonly<Partial<Record<ErrorReason, ErrorReason>>> = {
+  ASSET_REJECTED: "INPUT_REJECTED",
+  ASSET_NOT_FOUND: "ASSET_NOT_FOUND",
+  ASSET_TOO_LARGE: "ASSET_TOO_LARGE",
+  INVALID_FIELD: "INVALID_FIELD",
+};
+
+function atField(error: unknown, field: string): unknown {
+  const reason = isServiceError(error) ? reasonAtField[error.reason] : undefined;
+  if (!isServiceError(error) || reason === undefined) {
+    return error;
+  }
+  const { message: description, details } = error;
+  return new ServiceError(
+    reason,
+    `${field}: ${description}`,
+    { ...details, violations: [{ field, description }] },
+    { cause: error },
+  );
+}
