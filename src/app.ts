@@ -9,6 +9,7 @@ import { ReadinessWatch } from "./app/readiness.ts";
 import { openStores } from "./app/stores.ts";
 import { AssetService } from "./assets/asset-service.ts";
 import type { Config } from "./config/config.ts";
+import { ServiceError } from "./domain/errors.ts";
 import { sharpImageCodec } from "./imaging/sharp/sharp-image-codec.ts";
 import { startJobs } from "./jobs/start-jobs.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -64,6 +65,11 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   const engines = createEngines(config, chosen, logger, opened);
   const jobs = opened.use(
     startJobs(jobsOptions(config, randomUUID()), {
+      inputImages: {
+        resolve: (_, field) =>
+          Promise.reject(new ServiceError("INVALID_FIELD", `${field}: this server takes no images`)),
+      },
+
       engines,
       store: stores.jobs,
       assets: stores.assets,

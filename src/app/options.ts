@@ -17,7 +17,12 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     maxRunMs: config.maxRunSeconds * 1_000,
     backendDownGraceMs: config.comfyUiLostSeconds * 1_000,
     maxAttempts: 3,
-    limits: { maxPixels: config.maxPixels, maxSteps: config.maxSteps, maxImageCount: config.maxImages },
+    limits: {
+      maxPixels: config.maxPixels,
+      maxUpscaledPixels: config.maxUpscaledPixels,
+      maxSteps: config.maxSteps,
+      maxImageCount: config.maxImages,
+    },
     defaultModel: config.defaultModel,
     logPrompts: config.logPrompts,
     // An unknown name asks anew at once, so that only removed files are noticed late.

@@ -250,6 +250,12 @@ export const settings = {
     defaultText: "4194304",
     schema: integer(4096, 4_194_304, 4_194_304),
   },
+  maxUpscaledPixels: {
+    env: "COMFYRPC_MAX_UPSCALED_PIXELS",
+    help: "Largest picture that one may be enlarged to, width times height, 4096 to 134217728 pixels",
+    defaultText: "33554432",
+    schema: integer(4096, 134_217_728, 33_554_432),
+  },
   maxSteps: {
     env: "COMFYRPC_MAX_STEPS",
     help: "Most sampling steps, 1 to 150",

@@ -25,8 +25,8 @@ export interface PlannedInput {
 export interface PlannedImage {
   /** Absent where nothing is sampled. */
   readonly seed?: bigint;
-  /** Node that samples it, whose previews belong to this image; absent where nothing is sampled. */
-  readonly samplerNodeId?: string;
+  /** Nodes that sample it, whose previews belong to this image; none where nothing is sampled. */
+  readonly samplerNodeIds: readonly string[];
   /** Node that saves it. */
   readonly saveNodeId: string;
 }

@@ -1,28 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { ResolvedGeneration } from "./generation.ts";
+import { buildGeneration } from "../../test/support/generations.ts";
 import type { GenerationResult, LastingEventData } from "./job-event.ts";
 import type { JobFailure } from "./job-failure.ts";
 import { afterEvent, endStateFor, hasEnded, type JobRecord } from "./job-record.ts";
 
-const generation: ResolvedGeneration = {
-  prompt: "p",
-  negativePrompt: "",
-  model: "m",
-  widthPx: 64,
-  heightPx: 64,
-  steps: 1,
-  cfg: 1,
-  denoise: 1,
-  sampler: "euler",
-  scheduler: "normal",
-  seed: 1n,
-  imageCount: 1,
-  loras: [],
-  output: { format: "png", inlineLimitBytes: 0, stripMetadata: false },
-  detach: false,
-  allowReuse: false,
-};
+const generation = buildGeneration();
 
 const record: JobRecord = {
   id: "00000000-0000-4000-8000-000000000000",

@@ -1,3 +1,4 @@
+import type { ResolvedTask } from "../domain/generation.ts";
 import { isLastEvent, type LastingEvent } from "../domain/job-event.ts";
 import { hasEnded, type JobRecord } from "../domain/job-record.ts";
 import type { EventBus } from "../storage/event-bus.ts";
@@ -73,13 +74,37 @@ export class Announcer {
   }
 
   #facts({ generation, requestId, batch }: JobRecord) {
-    const { prompt, negativePrompt, seed, ...parameters } = generation;
+    const { task, ...settings } = generation;
     return {
       ...(requestId !== "" && { jobRequestId: requestId }),
       ...(batch && { batchId: batch.id }),
-      ...parameters,
-      seed: `${seed}`,
-      ...(this.#deps.logPrompts ? { prompt, negativePrompt } : {}),
+      ...settings,
+      ...factsOfTask(task, this.#deps.logPrompts),
     };
+  }
+}
+
+/** What a log says of a task: all but prompts, unless they are asked for, and what may be long or hold some. */
+function factsOfTask(task: ResolvedTask, logPrompts: boolean): Record<string, unknown> {
+  switch (task.type) {
+    case "picture": {
+      const { type, prompt, negativePrompt, seed, ...parameters } = task;
+      return {
+        task: type,
+        ...parameters,
+        seed: `${seed}`,
+        ...(logPrompts && { prompt, negativePrompt }),
+      };
+    }
+    case "upscale": {
+      const { type, ...parameters } = task;
+      return { task: type, ...parameters };
+    }
+    case "workflow":
+      return { task: task.type, inputImages: Object.values(task.images).map(({ assetId }) => assetId) };
+    case "template": {
+      const { type, name, version, parameters } = task;
+      return { task: type, template: name, templateVersion: version, ...(logPrompts && { parameters }) };
+    }
   }
 }

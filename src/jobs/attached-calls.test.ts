@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import {
-  buildSpec,
   caller,
   never,
   openJobsHome,

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import {
   failWith,
@@ -8,7 +9,7 @@ import {
   ScriptedEngine,
   succeed,
 } from "../../test/support/scripted-engine.ts";
-import { buildSpec, caller, never, openJobsHome, startAlone } from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, startAlone } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { type ErrorReason, ServiceError } from "../domain/errors.ts";
 import type { RunEvent } from "../engine/engine.ts";

@@ -1,15 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { runUntilStopped, ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import {
-  buildSpec,
-  caller,
-  never,
-  openJobsHome,
-  plain,
-  repeatable,
-  startAlone,
-} from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, plain, repeatable, startAlone } from "../../test/support/start-jobs.ts";
 import { isLastEvent, isLasting } from "../domain/job-event.ts";
 
 const specs = ["one", "two", "three"].map((prompt) => buildSpec({ prompt }));
@@ -21,8 +14,8 @@ describe("a batch", () => {
     const { service } = alone.replica;
     const batch = await service.submitBatch(specs, { ...plain, labels: { of: "all" } }, caller, never);
     expect(batch.jobs).toMatchObject(
-      specs.map(({ prompt }, index) => ({
-        generation: { prompt },
+      specs.map(({ task }, index) => ({
+        generation: { task },
         labels: { of: "all" },
         batch: { id: batch.id, index },
       })),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { hasPostgres, startTestPostgres } from "../../test/support/postgres.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import { buildSpec, caller, never, openJobsHome, repeatable } from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, repeatable } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 describe.skipIf(!hasPostgres)("equal calls at once, with PostgreSQL", () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { onePixelPng, ScriptedEngine } from "../../test/support/scripted-engine.ts";
 import {
-  buildSpec,
   caller,
   type JobsHome,
   never,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { runUntilStopped, ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import { buildSpec, caller, never, openJobsHome, plain, startAlone } from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, plain, startAlone } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { ServiceError } from "../domain/errors.ts";
 

@@ -1,14 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import {
-  buildSpec,
-  caller,
-  never,
-  openJobsHome,
-  repeatable,
-  startAlone,
-} from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, repeatable, startAlone } from "../../test/support/start-jobs.ts";
 
 describe("a request id", () => {
   it("gets the same job again while it runs, after its end, and after a restart", async () => {

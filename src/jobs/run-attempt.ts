@@ -126,7 +126,7 @@ class AttemptRun {
         );
         break;
       case "preview": {
-        const imageIndex = images.findIndex(({ samplerNodeId }) => samplerNodeId === event.nodeId);
+        const imageIndex = images.findIndex(({ samplerNodeIds }) => samplerNodeIds.includes(event.nodeId));
         this.#previews?.push({
           nodeId: event.nodeId,
           imageIndex: Math.max(0, imageIndex),

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import { buildSpec, never } from "../../test/support/start-jobs.ts";
+import { never } from "../../test/support/start-jobs.ts";
 import { SpecResolver } from "./spec-resolver.ts";
 
+const inputImages = { resolve: () => Promise.reject(new Error("no image is expected")) };
 const jobId = "00000000-0000-4000-8000-000000000000";
 
 function open(...checkpoints: readonly string[][]) {
@@ -12,40 +14,40 @@ function open(...checkpoints: readonly string[][]) {
     return engine;
   });
   const options = {
-    limits: { maxPixels: 4_194_304, maxSteps: 150, maxImageCount: 10 },
+    limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
     defaultModel: "",
     catalogMaxAgeMs: 0,
   };
-  const resolver = new SpecResolver(options, { engines, randomSeed: () => 7n });
-  return { engines, resolve: (model = "") => resolver.resolve(buildSpec({ model }), jobId, never) };
+  const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
+  return { engines, resolve: (model = "") => resolver.resolve(buildSpec({ model }), jobId, "", never) };
 }
 
 describe("SpecResolver", () => {
   it("knows the names that every backend has, so that any of them can run the job", async () => {
     const { resolve } = open(["a", "b", "c"], ["c", "b"]);
-    expect((await resolve()).generation.model).toBe("b");
-    expect((await resolve("c")).generation.model).toBe("c");
+    expect((await resolve()).generation.task).toMatchObject({ model: "b" });
+    expect((await resolve("c")).generation.task).toMatchObject({ model: "c" });
     await expect(resolve("a")).rejects.toMatchObject({ reason: "MODEL_NOT_FOUND" });
   });
 
   it("goes by the backends that are up, and by all if none is", async () => {
     const { engines, resolve } = open(["a", "b"], ["b"]);
     engines[1]?.setState("down");
-    expect((await resolve()).generation.model).toBe("a");
+    expect((await resolve()).generation.task).toMatchObject({ model: "a" });
     engines[0]?.setState("down");
-    expect((await resolve()).generation.model).toBe("b");
+    expect((await resolve()).generation.task).toMatchObject({ model: "b" });
   });
 
   it("gives equal keys to what gives equal images, whatever the job is called", async () => {
     const { engines } = open(["a"]);
     const options = {
-      limits: { maxPixels: 4_194_304, maxSteps: 150, maxImageCount: 10 },
+      limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
       defaultModel: "",
       catalogMaxAgeMs: 0,
     };
-    const resolver = new SpecResolver(options, { engines, randomSeed: () => 7n });
+    const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
     const keyOf = async (spec: Parameters<typeof buildSpec>[0], id = jobId) =>
-      (await resolver.resolve(buildSpec(spec), id, never)).reuseKey;
+      (await resolver.resolve(buildSpec(spec), id, "", never)).reuseKey;
     const key = await keyOf({});
     expect(await keyOf({ detach: true }, "11111111-0000-4000-8000-000000000000")).toBe(key);
     expect(await keyOf({ seed: 8n })).not.toBe(key);

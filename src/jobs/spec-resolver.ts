@@ -1,13 +1,27 @@
 import { createHash } from "node:crypto";
 import { askBackends } from "../catalog/ask-backends.ts";
-import { isServiceError } from "../domain/errors.ts";
-import type { GenerationSpec, ResolvedGeneration } from "../domain/generation.ts";
+import { buildPicture } from "../domain/build/build-picture.ts";
+import { buildUpscaleOnly } from "../domain/build/build-upscale.ts";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
+import type {
+  GenerationSpec,
+  PictureTask,
+  ResolvedGeneration,
+  ResolvedPicture,
+  ResolvedUpscaleTask,
+  Task,
+} from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
+import type { InputImage } from "../domain/input-image.ts";
 import { modelNames } from "../domain/model-kind.ts";
-import { findModel, type GenerationLimits, resolveGeneration } from "../domain/resolve-generation.ts";
-import { buildTextToImage } from "../domain/text-to-image.ts";
+import { Problems } from "../domain/resolve/problems.ts";
+import type { GenerationLimits } from "../domain/resolve/resolve-inputs.ts";
+import { resolveOutput, resolvePreview } from "../domain/resolve/resolve-output.ts";
+import { findCheckpoint, resolvePicture } from "../domain/resolve/resolve-picture.ts";
+import { resolveUpscaleTask } from "../domain/resolve/resolve-upscale.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
+import { type InputImages, withImages } from "./task-images.ts";
 
 export interface SpecResolverOptions {
   readonly limits: GenerationLimits;
@@ -19,6 +33,7 @@ export interface SpecResolverOptions {
 
 export interface SpecResolverDependencies {
   readonly engines: readonly Engine[];
+  readonly inputImages: InputImages;
   /** Draws a seed: 0 to 2^53-1. */
   readonly randomSeed: () => bigint;
 }
@@ -43,26 +58,44 @@ export class SpecResolver {
 
   /**
    * @param jobId of the job that it is for, by which ComfyUI names its files
+   * @param tenant whose images the spec may name
    * @throws ServiceError what is wrong with the spec, with fields below `spec`; `NO_BACKEND` if nothing is known of any
    * backend
    */
-  async resolve(spec: GenerationSpec, jobId: string, signal: AbortSignal): Promise<ResolvedSpec> {
-    const generation = await this.#generationOf(spec, signal);
+  async resolve(
+    { task, ...spec }: GenerationSpec,
+    jobId: string,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<ResolvedSpec> {
+    const { inputImages } = this.#deps;
+    const looked = await withImages(task, (source, field) =>
+      inputImages.resolve(source, field, tenant, signal),
+    );
+    const resolved = await this.#taskOf(looked, signal);
+    const { preview, output, detach, allowReuse } = spec;
+    const generation: ResolvedGeneration = {
+      task: resolved,
+      ...(preview && { preview: resolvePreview(preview) }),
+      output: resolveOutput(output),
+      detach,
+      allowReuse,
+    };
     // Files of a directory slow down each save in it, so they are spread over 256 of them.
-    const plan = buildTextToImage(generation, `comfyrpc/${jobId.slice(0, 2)}/${jobId}`);
+    const plan = planOf(resolved, `comfyrpc/${jobId.slice(0, 2)}/${jobId}`);
     return { generation, plan, reuseKey: reuseKeyOf(generation, plan) };
   }
 
-  async #generationOf(spec: GenerationSpec, signal: AbortSignal): Promise<ResolvedGeneration> {
+  async #taskOf(task: Task<InputImage>, signal: AbortSignal): Promise<DrawnTask> {
     const { catalogMaxAgeMs } = this.#options;
     try {
-      return await this.#resolveWith(spec, await this.#catalog(catalogMaxAgeMs, signal), signal);
+      return await this.#resolveWith(task, await this.#catalog(catalogMaxAgeMs, signal), signal);
     } catch (error) {
       if (!isServiceError(error, ...unknownNameReasons)) {
         throw error;
       }
       // The file may have been put there since the backends were asked last.
-      return this.#resolveWith(spec, await this.#catalog(unknownNameMaxAgeMs, signal), signal);
+      return this.#resolveWith(task, await this.#catalog(unknownNameMaxAgeMs, signal), signal);
     }
   }
 
@@ -72,18 +105,36 @@ export class SpecResolver {
     return answers.map(({ value }) => value).reduce(common);
   }
 
-  async #resolveWith(spec: GenerationSpec, names: Catalog, signal: AbortSignal): Promise<ResolvedGeneration> {
+  async #resolveWith(task: Task<InputImage>, names: Catalog, signal: AbortSignal): Promise<DrawnTask> {
     const { limits, defaultModel } = this.#options;
-    const model = findModel(spec, names, defaultModel);
-    const needsSize = spec.widthPx === undefined || spec.heightPx === undefined;
-    const nativeSize = needsSize && model !== undefined ? await this.#nativeSize(model, signal) : undefined;
-    return resolveGeneration(spec, {
-      names,
-      limits,
-      defaultModel,
-      nativeSize,
-      randomSeed: this.#deps.randomSeed,
-    });
+    const problems = new Problems();
+    const inputs = { names, limits, defaultModel, randomSeed: this.#deps.randomSeed };
+    let resolved: DrawnTask;
+    switch (task.type) {
+      case "picture": {
+        const nativeSize = await this.#nativeSizeFor(task, names, signal);
+        resolved = resolvePicture(task, { ...inputs, nativeSize }, problems);
+        break;
+      }
+      case "upscale":
+        resolved = resolveUpscaleTask(task, inputs, problems);
+        break;
+      case "workflow":
+      case "template":
+        throw new ServiceError("INVALID_FIELD", `spec.${task.type}: this server does not run any`);
+    }
+    problems.throwIfAny();
+    return resolved;
+  }
+
+  /** Size that the model of a picture was made for, if it matters and the model's file says it. */
+  async #nativeSizeFor(task: PictureTask<InputImage>, names: Catalog, signal: AbortSignal) {
+    const sizeFollowsModel =
+      task.start === undefined && (task.widthPx === undefined || task.heightPx === undefined);
+    const model = findCheckpoint(task, names, this.#options.defaultModel);
+    return sizeFollowsModel && task.modelFiles === undefined && model !== undefined
+      ? await this.#nativeSize(model, signal)
+      : undefined;
   }
 
   async #nativeSize(model: string, signal: AbortSignal) {
@@ -103,6 +154,18 @@ function common(a: Catalog, b: Catalog): Catalog {
     samplers: both(a.samplers, b.samplers),
     schedulers: both(a.schedulers, b.schedulers),
   };
+}
+
+/** What is done by a graph of ours. */
+type DrawnTask = ResolvedPicture | ResolvedUpscaleTask;
+
+function planOf(task: DrawnTask, filePrefix: string): GenerationPlan {
+  switch (task.type) {
+    case "picture":
+      return buildPicture(task, filePrefix);
+    case "upscale":
+      return buildUpscaleOnly(task, filePrefix);
+  }
 }
 
 function reuseKeyOf({ output }: ResolvedGeneration, { graph }: GenerationPlan): string {

@@ -17,6 +17,7 @@ import { Patience } from "./patience.ts";
 import { Recorder } from "./recorder.ts";
 import { SpecResolver, type SpecResolverOptions } from "./spec-resolver.ts";
 import { StoreWatch } from "./store-watch.ts";
+import type { InputImages } from "./task-images.ts";
 
 /** All times in milliseconds. */
 export interface JobsOptions extends JobServiceOptions, DriverOptions, KeeperOptions, SpecResolverOptions {
@@ -37,6 +38,7 @@ export interface JobsDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Draws a seed: 0 to 2^53-1. */
+  readonly inputImages: InputImages;
   readonly randomSeed: () => bigint;
 }
 
@@ -55,12 +57,12 @@ const encodedAtOnce = 2;
 
 /** Sets everything about jobs to work. */
 export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
-  const { engines, store, assets, blobs, bus, clock, logger, randomSeed } = deps;
+  const { engines, store, assets, blobs, bus, clock, logger, inputImages, randomSeed } = deps;
   const announcer = new Announcer({ bus, logger, logPrompts: options.logPrompts });
   const recorder = new Recorder({ store, announcer, logger });
   const feeds = new JobFeeds({ store, bus, logger, now: () => clock.now() });
   const storeWatch = new StoreWatch({ store, blobs, logger });
-  const resolver = new SpecResolver(options, { engines, randomSeed });
+  const resolver = new SpecResolver(options, { engines, inputImages, randomSeed });
   const abandon = abandonOn(engines);
   const service = new JobService(options, {
     engines,

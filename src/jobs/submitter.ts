@@ -170,9 +170,11 @@ export class Submitter {
     const jobs: MadeJob[] = [];
     for (const [i, spec] of specs.entries()) {
       const id = randomUUID();
-      const resolved = await this.#deps.resolver.resolve(spec, id, signal).catch((error: unknown) => {
-        throw isBatch && error instanceof ServiceError ? inBatch(error, i) : error;
-      });
+      const resolved = await this.#deps.resolver
+        .resolve(spec, id, caller.tenant, signal)
+        .catch((error: unknown) => {
+          throw isBatch && error instanceof ServiceError ? inBatch(error, i) : error;
+        });
       const result = spec.allowReuse ? await this.#reuse(resolved.reuseKey, caller, signal) : undefined;
       jobs.push({
         id,

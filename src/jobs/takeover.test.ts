@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
-import { buildSpec, caller, never, openJobsHome, plain, repeatable } from "../../test/support/start-jobs.ts";
+import { caller, never, openJobsHome, plain, repeatable } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import type { LastingEvent } from "../domain/job-event.ts";
 import type { RunSignals } from "../engine/engine.ts";

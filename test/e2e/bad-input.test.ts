@@ -169,7 +169,7 @@ describe("a field out of its range is INVALID_FIELD and named:", () => {
   it("all of several, at once", async () => {
     await expectRefused(
       { spec: { ...small, prompt: "", steps: 999, output: { quality: 80 } } },
-      { reason: "INVALID_FIELD", fields: ["spec.prompt", "spec.steps", "spec.output.quality"] },
+      { reason: "INVALID_FIELD", fields: ["spec.steps", "spec.output.quality", "spec.prompt"] },
     );
   });
 

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { GenerationSpec } from "../../src/domain/generation.ts";
 import { isLasting, type JobEvent, type LastingEvent } from "../../src/domain/job-event.ts";
 import type { JobRecord } from "../../src/domain/job-record.ts";
 import type { JobState } from "../../src/domain/job-state.ts";
@@ -24,6 +23,7 @@ import { openPostgresDatabase } from "../../src/storage/sql/postgres/open-postgr
 import { openSqliteDatabase } from "../../src/storage/sql/sqlite/open-sqlite.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { Faults } from "./faults.ts";
+import { buildSpec } from "./generations.ts";
 import { collectLog, type LogLines } from "./log-lines.ts";
 import { ReplicaBus } from "./replica-bus.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -39,23 +39,6 @@ export const plain: SubmitOptions = { labels: {}, note: "" };
 /** A submission that can be repeated. */
 export function repeatable(id: string, fingerprint = "f"): SubmitOptions {
   return { ...plain, request: { id, fingerprint } };
-}
-
-/** Asks for one picture. */
-export function buildSpec(overrides: Partial<GenerationSpec> = {}): GenerationSpec {
-  return {
-    prompt: "a red fox",
-    negativePrompt: "",
-    model: "",
-    sampler: "",
-    scheduler: "",
-    loras: [],
-    vae: "",
-    output: { stripMetadata: false },
-    detach: false,
-    allowReuse: false,
-    ...overrides,
-  };
 }
 
 /** The clock of the machine, which can be put forward. */
@@ -95,7 +78,7 @@ export class Replica implements AsyncDisposable {
     this.log = parts.log;
   }
 
-  async submit(overrides: Partial<GenerationSpec> = {}, options = plain): Promise<JobRecord> {
+  async submit(overrides: Parameters<typeof buildSpec>[0] = {}, options = plain): Promise<JobRecord> {
     return await this.service.submit(buildSpec(overrides), options, caller, never);
   }
 
@@ -250,6 +233,9 @@ function startReplica(
       codec: sharpImageCodec,
       clock,
       logger: log.logger,
+      inputImages: {
+        resolve: (_, field) => Promise.reject(new Error(`${field} is not for these tests`)),
+      },
       randomSeed: () => 7n,
     },
   );
@@ -268,7 +254,7 @@ const defaults: Omit<JobsOptions, "owner"> = {
   maxRunMs: hour,
   backendDownGraceMs: hour,
   maxAttempts: 3,
-  limits: { maxPixels: 4_194_304, maxSteps: 150, maxImageCount: 10 },
+  limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
   defaultModel: "",
   logPrompts: false,
   catalogMaxAgeMs: hour,

@@ -4,6 +4,11 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { ImageToImage, Inpaint, Outpaint } from "./start_image_pb.js";
+import type { HiresPass, Upscale } from "./upscale_pb.js";
+import type { ControlNet } from "./control_net_pb.js";
+import type { ModelFiles, Refiner } from "./model_files_pb.js";
+import type { TemplateRun, WorkflowSource } from "./workflow_source_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/generation.proto.
@@ -12,7 +17,12 @@ export declare const file_comfyrpc_v1_generation: GenFile;
 
 /**
  * What to draw. Only `prompt` is required; every other field has a default, and `resolved_spec` of the
- * result says what was used.
+ * result says what was used. What a model does beside drawing from nothing is a field each, and they can be combined:
+ * an inpainted picture with two LoRAs and a ControlNet that is enlarged at its end is one spec.
+ *
+ * In place of a prompt a spec may have an image to enlarge (`upscale.image`), a `workflow` of the caller's own or a
+ * `template`: exactly one of these four. Beside a workflow or a template only `preview`, `output`, `detach` and
+ * `allow_reuse` may be given.
  *
  * A value out of its range fails with `INVALID_ARGUMENT`, reason `INVALID_FIELD`, and a `BadRequest`
  * detail that names the field. The server may be configured with stricter limits than those given here;
@@ -22,7 +32,8 @@ export declare const file_comfyrpc_v1_generation: GenFile;
  */
 export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
   /**
-   * What the picture should show: 1 to 5,000 characters, at least one of them not white space.
+   * What the picture should show: 1 to 5,000 characters, at least one of them not white space. `embedding:NAME` in it
+   * is a textual inversion that the backend has.
    *
    * @generated from field: string prompt = 1;
    */
@@ -46,7 +57,8 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
 
   /**
    * Width in pixels: 64 to 2,048, a multiple of 8. Default: the native size of the model if its file
-   * says one, else 512; made smaller where the limits of the server ask for it.
+   * says one, else 512, or 1,024 with `model_files`; that of the image that is drawn over; made smaller where the limits
+   * of the server ask for it.
    *
    * @generated from field: optional uint32 width_px = 4;
    */
@@ -74,7 +86,8 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
   cfg?: number | undefined;
 
   /**
-   * Share of noise that is removed: 0 to 1. Default: 1, which is right for drawing from nothing.
+   * Share of noise that is removed: 0 to 1. Below 1, that much of the image that is drawn over stays. Default: 1, which
+   * is right for drawing from nothing; 0.6 for `image_to_image`; 0.8 for `INPAINT_METHOD_SOFT`.
    *
    * @generated from field: optional double denoise = 8;
    */
@@ -172,6 +185,86 @@ export declare type GenerationSpec = Message<"comfyrpc.v1.GenerationSpec"> & {
    * @generated from field: bool allow_reuse = 19;
    */
   allowReuse: boolean;
+
+  /**
+   * Image to start from, and what to do with it. Default: none, the picture is drawn from nothing.
+   *
+   * @generated from oneof comfyrpc.v1.GenerationSpec.start
+   */
+  start: {
+    /**
+     * Draws over an image.
+     *
+     * @generated from field: comfyrpc.v1.ImageToImage image_to_image = 20;
+     */
+    value: ImageToImage;
+    case: "imageToImage";
+  } | {
+    /**
+     * Draws a part of an image anew.
+     *
+     * @generated from field: comfyrpc.v1.Inpaint inpaint = 21;
+     */
+    value: Inpaint;
+    case: "inpaint";
+  } | {
+    /**
+     * Draws on beyond the edges of an image.
+     *
+     * @generated from field: comfyrpc.v1.Outpaint outpaint = 22;
+     */
+    value: Outpaint;
+    case: "outpaint";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * A second, larger pass over the picture. Default: none.
+   *
+   * @generated from field: comfyrpc.v1.HiresPass hires = 23;
+   */
+  hires?: HiresPass | undefined;
+
+  /**
+   * Enlarges the picture when it is drawn, or an image in place of one. Default: none.
+   *
+   * @generated from field: comfyrpc.v1.Upscale upscale = 24;
+   */
+  upscale?: Upscale | undefined;
+
+  /**
+   * ControlNets that guide the drawing, all at once: up to 8.
+   *
+   * @generated from field: repeated comfyrpc.v1.ControlNet control_nets = 25;
+   */
+  controlNets: ControlNet[];
+
+  /**
+   * A second checkpoint for the last steps. Default: none. Not together with `model_files`.
+   *
+   * @generated from field: comfyrpc.v1.Refiner refiner = 26;
+   */
+  refiner?: Refiner | undefined;
+
+  /**
+   * A model in several files, in place of the checkpoint `model`. Default: none.
+   *
+   * @generated from field: comfyrpc.v1.ModelFiles model_files = 27;
+   */
+  modelFiles?: ModelFiles | undefined;
+
+  /**
+   * A workflow to run in place of all that.
+   *
+   * @generated from field: comfyrpc.v1.WorkflowSource workflow = 28;
+   */
+  workflow?: WorkflowSource | undefined;
+
+  /**
+   * A template to run in place of all that.
+   *
+   * @generated from field: comfyrpc.v1.TemplateRun template = 29;
+   */
+  template?: TemplateRun | undefined;
 };
 
 /**

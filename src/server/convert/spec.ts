@@ -1,34 +1,25 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  GenerationSpecSchema,
   ImageFormat,
+  OutputOptionsSchema,
+  PreviewOptionsSchema,
   type GenerationSpec as SpecMessage,
 } from "../../../gen/comfyrpc/v1/generation_pb.js";
 import type { GenerationSpec, ResolvedGeneration } from "../../domain/generation.ts";
 import { defined } from "./defined.ts";
 import { domainFormat, messageFormat } from "./format.ts";
+import { toTaskMessage } from "./resolved-task.ts";
+import { fromTask } from "./task.ts";
 
-/** Reads a spec that has passed the rules of the schema. */
+/**
+ * Reads a spec that has passed the rules of the schema.
+ *
+ * @throws ServiceError `INVALID_FIELD` for what those rules cannot say
+ */
 export function fromSpecMessage(spec: SpecMessage): GenerationSpec {
   const { preview, output } = spec;
   return defined({
-    prompt: spec.prompt,
-    negativePrompt: spec.negativePrompt,
-    model: spec.model,
-    widthPx: spec.widthPx,
-    heightPx: spec.heightPx,
-    steps: spec.steps,
-    cfg: spec.cfg,
-    denoise: spec.denoise,
-    sampler: spec.sampler,
-    scheduler: spec.scheduler,
-    seed: spec.seed,
-    imageCount: spec.imageCount,
-    loras: spec.loras.map(({ name, modelStrength, clipStrength }) =>
-      defined({ name, modelStrength, clipStrength }),
-    ),
-    clipSkip: spec.clipSkip,
-    vae: spec.vae,
+    task: fromTask(spec),
     preview: preview && defined({ maxSidePx: preview.maxSidePx, format: previewFormat(preview.format) }),
     output: defined({
       format: output && domainFormat[output.format],
@@ -43,13 +34,18 @@ export function fromSpecMessage(spec: SpecMessage): GenerationSpec {
 
 /** Writes a resolved generation as a spec that, sent again, means the same. */
 export function toSpecMessage(generation: ResolvedGeneration): SpecMessage {
-  const { preview, output, ...rest } = generation;
-  return create(GenerationSpecSchema, {
-    ...rest,
-    loras: generation.loras.map((lora) => ({ ...lora })),
-    ...(preview && { preview: { maxSidePx: preview.maxSidePx, format: messageFormat[preview.format] } }),
-    output: { ...output, format: messageFormat[output.format] },
-  });
+  const { task, preview, output, detach, allowReuse } = generation;
+  const message = toTaskMessage(task);
+  if (preview !== undefined) {
+    message.preview = create(PreviewOptionsSchema, {
+      maxSidePx: preview.maxSidePx,
+      format: messageFormat[preview.format],
+    });
+  }
+  message.output = create(OutputOptionsSchema, { ...output, format: messageFormat[output.format] });
+  message.detach = detach;
+  message.allowReuse = allowReuse;
+  return message;
 }
 
 function previewFormat(format: ImageFormat): "jpeg" | "webp" | undefined {

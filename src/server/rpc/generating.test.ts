@@ -4,12 +4,8 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import type { GenerationSpec as SpecMessage } from "../../../gen/comfyrpc/v1/generation_pb.js";
 import { ImageService } from "../../../gen/comfyrpc/v1/image_service_pb.js";
-import {
-  buildFailure,
-  buildGeneration,
-  buildImage,
-  buildResult,
-} from "../../../test/contract/job-store/job-builders.ts";
+import { buildFailure, buildImage, buildResult } from "../../../test/contract/job-store/job-builders.ts";
+import { buildGeneration } from "../../../test/support/generations.ts";
 import { failureOf } from "../../../test/support/rpc-failure.ts";
 import type { GenerationSpec } from "../../domain/generation.ts";
 import type { ImageInfo } from "../../domain/image.ts";

@@ -58,8 +58,7 @@ describe("SubmitJob", () => {
     );
     expect(heard).toEqual({
       spec: expect.objectContaining({
-        prompt: "fox",
-        seed: 7n,
+        task: expect.objectContaining({ type: "picture", prompt: "fox", seed: 7n }),
         detach: true,
         allowReuse: true,
         output: { stripMetadata: true },
@@ -341,7 +340,9 @@ describe("batches", () => {
     const response = await client.submitBatch({
       source: { case: "grid", value: { base: { prompt: "fox" }, seeds: [1n, 2n] } },
     });
-    expect(heard.map(({ specs }) => specs.map(({ prompt, seed }) => [prompt, seed]))).toEqual([
+    expect(
+      heard.map(({ specs }) => specs.map(({ task }) => task.type === "picture" && [task.prompt, task.seed])),
+    ).toEqual([
       [
         ["fox", undefined],
         ["owl", undefined],

@@ -5,13 +5,9 @@ import { describe, expect, it } from "vitest";
 import type { JobEvent as EventMessage } from "../../../gen/comfyrpc/v1/job_event_pb.js";
 import { JobService } from "../../../gen/comfyrpc/v1/job_service_pb.js";
 import { JobState } from "../../../gen/comfyrpc/v1/job_state_pb.js";
-import {
-  buildFailure,
-  buildGeneration,
-  buildImage,
-  buildResult,
-} from "../../../test/contract/job-store/job-builders.ts";
+import { buildFailure, buildImage, buildResult } from "../../../test/contract/job-store/job-builders.ts";
 import { envelope } from "../../../test/support/envelopes.ts";
+import { buildGeneration } from "../../../test/support/generations.ts";
 import { connectGrpcJs } from "../../../test/support/grpc-js-client.ts";
 import { connectHttp2 } from "../../../test/support/http2-client.ts";
 import { failureOf } from "../../../test/support/rpc-failure.ts";

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { buildGeneration, startTime } from "../../../test/contract/job-store/job-builders.ts";
+import { startTime } from "../../../test/contract/job-store/job-builders.ts";
+import { buildGeneration } from "../../../test/support/generations.ts";
 import { type RpcServer, startRpcServer } from "../../../test/support/start-rpc-server.ts";
 import type { JobEvent, JobEventData } from "../../domain/job-event.ts";
 import type { JobRecord } from "../../domain/job-record.ts";

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import type { ErrorReason } from "../../domain/errors.ts";
-import type { ResolvedGeneration } from "../../domain/generation.ts";
 import type { GenerationPlan } from "../../domain/generation-plan.ts";
 import type { GraphValue, WorkflowGraph } from "../../domain/graph.ts";
 import type { ImageInfo } from "../../domain/image.ts";
@@ -8,6 +7,8 @@ import type { GenerationResult, LastingEventData } from "../../domain/job-event.
 import type { JobFailure } from "../../domain/job-failure.ts";
 import type { Attempt } from "../../domain/job-record.ts";
 import { readJson } from "../../lib/lossless-json.ts";
+import { generationSchema } from "./generation-codec.ts";
+import { bigInteger, imageFormat } from "./json-values.ts";
 
 // What is kept as JSON, as it is read again. Rows may have been written by an older version of this program, or by a
 // newer one that runs beside it: what a later version adds must be optional here, and members that are not known here
@@ -18,10 +19,7 @@ export function json<T>(schema: z.ZodType<T>): z.ZodType<T, string> {
   return z.string().transform((text) => schema.parse(readJson(text)));
 }
 
-/** Small ones come as numbers: JSON does not tell them apart. */
-const bigInteger = z.union([z.int(), z.bigint()]).transform((value) => BigInt(value));
 const time = z.iso.datetime().transform((text) => new Date(text));
-const imageFormat = z.enum(["png", "jpeg", "webp", "avif"]);
 
 const graphValue: z.ZodType<GraphValue> = z.lazy(() =>
   z.union([
@@ -52,39 +50,11 @@ export const planSchema: z.ZodType<GenerationPlan> = z.object({
   images: z.array(
     z.object({
       seed: bigInteger.exactOptional(),
-      samplerNodeId: z.string().exactOptional(),
+      samplerNodeIds: z.array(z.string()),
       saveNodeId: z.string(),
     }),
   ),
   keeps: z.enum(["images", "everything"]).default("images"),
-});
-
-/** {@link ResolvedGeneration} */
-export const generationSchema: z.ZodType<ResolvedGeneration> = z.object({
-  prompt: z.string(),
-  negativePrompt: z.string(),
-  model: z.string(),
-  widthPx: z.number(),
-  heightPx: z.number(),
-  steps: z.number(),
-  cfg: z.number(),
-  denoise: z.number(),
-  sampler: z.string(),
-  scheduler: z.string(),
-  seed: bigInteger,
-  imageCount: z.number(),
-  loras: z.array(z.object({ name: z.string(), modelStrength: z.number(), clipStrength: z.number() })),
-  clipSkip: z.number().exactOptional(),
-  vae: z.string().exactOptional(),
-  preview: z.object({ maxSidePx: z.number(), format: z.enum(["jpeg", "webp"]) }).exactOptional(),
-  output: z.object({
-    format: imageFormat,
-    quality: z.number().exactOptional(),
-    inlineLimitBytes: z.number(),
-    stripMetadata: z.boolean(),
-  }),
-  detach: z.boolean(),
-  allowReuse: z.boolean(),
 });
 
 /** {@link ImageInfo} */

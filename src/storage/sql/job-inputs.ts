@@ -3,7 +3,8 @@ import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { JobRecord } from "../../domain/job-record.ts";
 import { writeJson } from "../../lib/lossless-json.ts";
-import { generationSchema, json, labelsSchema, planSchema } from "./codecs.ts";
+import { json, labelsSchema, planSchema } from "./codecs.ts";
+import { generationSchema } from "./generation-codec.ts";
 import type { Db, JobInputTable } from "./schema.ts";
 
 /** What a job was asked for. */

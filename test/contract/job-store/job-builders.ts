@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
+import { buildPicture as buildPicturePlan } from "../../../src/domain/build/build-picture.ts";
 import type { ErrorReason } from "../../../src/domain/errors.ts";
-import type { ResolvedGeneration } from "../../../src/domain/generation.ts";
 import type { GenerationPlan } from "../../../src/domain/generation-plan.ts";
 import { type ImageInfo, mediaTypeOf } from "../../../src/domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../../src/domain/job-event.ts";
 import type { JobFailure } from "../../../src/domain/job-failure.ts";
 import type { JobRecord } from "../../../src/domain/job-record.ts";
-import { buildTextToImage } from "../../../src/domain/text-to-image.ts";
 import type { AssetStore } from "../../../src/storage/asset-store.ts";
 import type {
   Claim,
@@ -17,6 +16,7 @@ import type {
   NewJob,
   Submission,
 } from "../../../src/storage/job-store.ts";
+import { buildGeneration, buildPicture } from "../../support/generations.ts";
 
 /** A signal that is never aborted. */
 export const never = new AbortController().signal;
@@ -34,38 +34,14 @@ export function at(seconds: number): Date {
   return new Date(startTime.getTime() + seconds * 1_000);
 }
 
-/** A generation with a seed that no `number` can hold. */
-export function buildGeneration(overrides: Partial<ResolvedGeneration> = {}): ResolvedGeneration {
-  return {
-    prompt: "a red fox",
-    negativePrompt: "",
-    model: "sd15.safetensors",
-    widthPx: 512,
-    heightPx: 512,
-    steps: 20,
-    cfg: 7.5,
-    denoise: 1,
-    sampler: "euler",
-    scheduler: "normal",
-    seed: 2n ** 64n - 1n,
-    imageCount: 1,
-    loras: [],
-    output: { format: "png", inlineLimitBytes: 0, stripMetadata: false },
-    detach: false,
-    allowReuse: false,
-    ...overrides,
-  };
-}
-
 /** A job that waits for an hour and is kept for a day. */
 export function buildJob(overrides: Partial<NewJob> = {}): NewJob {
-  const generation = overrides.generation ?? buildGeneration();
   return {
     id: randomUUID(),
     labels: {},
     note: "",
-    generation,
-    plan: buildTextToImage(generation, "job"),
+    generation: buildGeneration(),
+    plan: buildPicturePlan(buildPicture(), "job"),
     reuseKey: randomUUID(),
     createTime: startTime,
     queueDeadline: new Date(startTime.getTime() + 60 * minute),
@@ -77,7 +53,7 @@ export function buildJob(overrides: Partial<NewJob> = {}): NewJob {
 
 /** A plan whose graph reads a file. */
 export const planWithInput: GenerationPlan = {
-  ...buildTextToImage(buildGeneration(), "job"),
+  ...buildPicturePlan(buildPicture(), "job"),
   inputs: [{ assetId: "a".repeat(64), fileName: `comfyrpc/${"a".repeat(64)}.png` }],
 };
 

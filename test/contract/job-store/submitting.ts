@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { GenerationPlan } from "../../../src/domain/generation-plan.ts";
 import type { GraphValue } from "../../../src/domain/graph.ts";
+import { buildGeneration } from "../../support/generations.ts";
 import {
   all,
   at,
-  buildGeneration,
   buildJob,
   buildRequest,
   buildResult,
@@ -75,7 +75,7 @@ export function submitting(open: () => Promise<TestStore>): void {
         const plan: GenerationPlan = {
           graph: { "3": { class_type: prompt, inputs: { input }, _meta: { title: note } } },
           inputs: planWithInput.inputs,
-          images: [{ seed, samplerNodeId: "3", saveNodeId: "9" }],
+          images: [{ seed, samplerNodeIds: ["3", "31"], saveNodeId: "9" }],
           keeps: "everything",
         };
         const labels = { a: prompt, "b.c/d-e_f": note };

@@ -1,33 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { ResolvedGeneration } from "./generation.ts";
-import { hashGraph } from "./graph-hash.ts";
-import { buildTextToImage } from "./text-to-image.ts";
+import { buildPicture } from "../../../test/support/generations.ts";
+import type { ResolvedPicture } from "../generation.ts";
+import { hashGraph } from "../graph-hash.ts";
+import { buildPicture as buildPlan } from "./build-picture.ts";
 
-const base: ResolvedGeneration = {
-  prompt: "a red fox",
-  negativePrompt: "blurry",
-  model: "sd15.safetensors",
-  widthPx: 512,
-  heightPx: 768,
-  steps: 20,
-  cfg: 7,
-  denoise: 1,
-  sampler: "euler",
-  scheduler: "normal",
-  seed: 2n ** 64n - 1n,
-  imageCount: 1,
-  loras: [],
-  output: { format: "png", inlineLimitBytes: 0, stripMetadata: false },
-  detach: false,
-  allowReuse: false,
-};
+const base = buildPicture({ negativePrompt: "blurry", heightPx: 768, cfg: 7 });
 
-function inputsOf(generation: ResolvedGeneration) {
-  const { graph } = buildTextToImage(generation, "p");
+function inputsOf(picture: ResolvedPicture) {
+  const { graph } = buildPlan(picture, "p");
   return Object.fromEntries(Object.entries(graph).map(([id, node]) => [id, [node.class_type, node.inputs]]));
 }
 
-describe("buildTextToImage", () => {
+describe("buildPicture", () => {
   it("builds ComfyUI's canonical graph", () => {
     expect(inputsOf(base)).toEqual({
       4: ["CheckpointLoaderSimple", { ckpt_name: "sd15.safetensors" }],
@@ -65,24 +49,24 @@ describe("buildTextToImage", () => {
       vae: "vae",
     });
     expect(nodes).toMatchObject({
-      30: [
+      10: [
         "LoraLoader",
         { model: ["4", 0], clip: ["4", 1], lora_name: "a", strength_model: 1, strength_clip: 0.5 },
       ],
-      31: ["LoraLoader", { model: ["30", 0], clip: ["30", 1], lora_name: "b" }],
-      20: ["CLIPSetLastLayer", { clip: ["31", 1], stop_at_clip_layer: -2 }],
-      6: ["CLIPTextEncode", { clip: ["20", 0] }],
-      7: ["CLIPTextEncode", { clip: ["20", 0] }],
-      3: ["KSampler", { model: ["31", 0] }],
-      21: ["VAELoader", { vae_name: "vae" }],
-      8: ["VAEDecode", { vae: ["21", 0] }],
+      11: ["LoraLoader", { model: ["10", 0], clip: ["10", 1], lora_name: "b" }],
+      12: ["CLIPSetLastLayer", { clip: ["11", 1], stop_at_clip_layer: -2 }],
+      6: ["CLIPTextEncode", { clip: ["12", 0] }],
+      7: ["CLIPTextEncode", { clip: ["12", 0] }],
+      3: ["KSampler", { model: ["11", 0] }],
+      13: ["VAELoader", { vae_name: "vae" }],
+      8: ["VAEDecode", { vae: ["13", 0] }],
     });
   });
 
   it("draws each image with a seed of its own that wraps at 2^64", () => {
-    const { graph, images } = buildTextToImage({ ...base, imageCount: 3 }, "p");
+    const { graph, images } = buildPlan({ ...base, imageCount: 3 }, "p");
     expect(images.map(({ seed }) => seed)).toEqual([2n ** 64n - 1n, 0n, 1n]);
-    expect(images.map(({ samplerNodeId }) => graph[samplerNodeId ?? ""]?.inputs.seed)).toEqual([
+    expect(images.map(({ samplerNodeIds: [sampler = ""] }) => graph[sampler]?.inputs.seed)).toEqual([
       2n ** 64n - 1n,
       0n,
       1n,
@@ -92,16 +76,16 @@ describe("buildTextToImage", () => {
 
   it("uses no node id twice, however much is asked for", () => {
     const loras = Array.from({ length: 16 }, (_, i) => ({ name: `${i}`, modelStrength: 1, clipStrength: 1 }));
-    const { graph } = buildTextToImage({ ...base, imageCount: 10, loras, clipSkip: 1, vae: "v" }, "p");
+    const { graph } = buildPlan({ ...base, imageCount: 10, loras, clipSkip: 1, vae: "v" }, "p");
     expect(Object.keys(graph)).toHaveLength(4 + 16 + 2 + 3 * 10);
   });
 });
 
 describe("hashGraph", () => {
   it("is the same for equal work under other file names, and another for another seed", () => {
-    const hash = hashGraph(buildTextToImage(base, "p").graph);
+    const hash = hashGraph(buildPlan(base, "p").graph);
     expect(hash).toMatch(/^[0-9a-f]{64}$/);
-    expect(hashGraph(buildTextToImage(base, "q").graph)).toBe(hash);
-    expect(hashGraph(buildTextToImage({ ...base, seed: 2n ** 64n - 2n }, "p").graph)).not.toBe(hash);
+    expect(hashGraph(buildPlan(base, "q").graph)).toBe(hash);
+    expect(hashGraph(buildPlan({ ...base, seed: 2n ** 64n - 2n }, "p").graph)).not.toBe(hash);
   });
 });

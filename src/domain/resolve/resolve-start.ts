@@ -1,0 +1,60 @@
+import type { ResolvedStart, StartSpec } from "../generation.ts";
+import type { InputImage } from "../input-image.ts";
+import type { Problems } from "./problems.ts";
+import { maxSidePx } from "./size.ts";
+
+/** Fills in what a picture starts from, and notes images and masks that cannot do what they were given for. */
+export function resolveStart(start: StartSpec<InputImage>, problems: Problems): ResolvedStart {
+  switch (start.type) {
+    case "imageToImage":
+      return { ...start, resize: start.resize ?? "crop" };
+    case "inpaint":
+      checkMask(start.image, start.mask, problems);
+      return {
+        ...start,
+        growPx: start.growPx ?? 6,
+        featherPx: start.featherPx ?? 0,
+        method: start.method ?? "soft",
+        keepUnmasked: start.keepUnmasked ?? true,
+        resize: start.resize ?? "crop",
+      };
+    case "outpaint": {
+      const { image, leftPx, topPx, rightPx, bottomPx } = start;
+      const [widthPx, heightPx] = [image.widthPx + leftPx + rightPx, image.heightPx + topPx + bottomPx];
+      if (Math.max(widthPx, heightPx) > maxSidePx) {
+        problems.add(
+          "spec.outpaint",
+          `the picture would have ${widthPx} x ${heightPx} pixels, and no side may have more than ${maxSidePx}; ` +
+            "extend it less, or make the image smaller first",
+        );
+      }
+      return {
+        ...start,
+        featherPx: start.featherPx ?? 40,
+        method: start.method ?? "hard",
+        keepOriginal: start.keepOriginal ?? true,
+      };
+    }
+  }
+}
+
+/** ComfyUI takes an image without transparency for a mask of nothing, and a mask of another size for one of that size. */
+function checkMask(image: InputImage, mask: InputImage | undefined, problems: Problems): void {
+  if (mask === undefined) {
+    if (!image.hasTransparency) {
+      problems.add(
+        "spec.inpaint.mask",
+        "not given, and the image has no transparent pixel that would say where to draw: give a mask, or make " +
+          "what is to be drawn transparent",
+        "INPUT_REJECTED",
+      );
+    }
+  } else if (mask.widthPx !== image.widthPx || mask.heightPx !== image.heightPx) {
+    problems.add(
+      "spec.inpaint.mask",
+      `has ${mask.widthPx} x ${mask.heightPx} pixels, and the image has ${image.widthPx} x ${image.heightPx}: ` +
+        "give a mask of the size of the image",
+      "INPUT_REJECTED",
+    );
+  }
+}
