@@ -57,4 +57,12 @@ describe("the file store", () => {
     await expect(stat(input)).rejects.toThrow("ENOENT");
     await rm(directory, { recursive: true });
   });
+
+  it("leaves nothing behind if it is disposed of while it clears", async () => {
+    const store = await openFileStore(undefined);
+    const clearing = store.clearTemp();
+    await store[Symbol.asyncDispose]();
+    await clearing;
+    await expect(stat(path.dirname(store.directories.temp))).rejects.toThrow("ENOENT");
+  });
 });

@@ -51,6 +51,7 @@ export async function openFileStore(outputDirectory: string | undefined): Promis
   };
   await Promise.all(Object.values(directories).map((directory) => mkdir(directory, { recursive: true })));
   const counters = new CounterTable();
+  let clearing = Promise.resolve();
   return {
     directories,
     inputs: () =>
@@ -63,12 +64,20 @@ export async function openFileStore(outputDirectory: string | undefined): Promis
       return path.resolve(directories[type ?? "input"], filename);
     },
     save: (type, prefix, files) => saveFiles(directories[type], type, counters, prefix, files),
-    clearTemp: async () => {
-      await rm(directories.temp, { recursive: true, force: true });
-      await mkdir(directories.temp, { recursive: true });
+    clearTemp: () => {
+      clearing = clear(directories.temp);
+      return clearing;
     },
-    [Symbol.asyncDispose]: () => rm(base, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.allSettled([clearing]); // It makes a directory that would be left behind.
+      await rm(base, { recursive: true, force: true });
+    },
   };
+}
+
+async function clear(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true });
 }
 
 /** Splits `name.png [temp]` into name and directory. */
