@@ -288,7 +288,7 @@ class PromptRun {
         await this.#strike({ classType, step: value });
         await (stepMs > 0 ? sleep(stepMs, undefined, { signal: this.#signal }) : nextTurn());
         this.#throwIfInterrupted();
-        const jpeg = this.#previews && this.#events.wantsPreviews() ? await preview() : undefined;
+        const jpeg = this.#previews && this.#events.wantsPreviews() ? await preview?.() : undefined;
         this.#events.nodeProgressed(id, value, max, jpeg);
       },
       draw: async (work) => {

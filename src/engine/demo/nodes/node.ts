@@ -86,12 +86,12 @@ export interface NodeContext extends Surroundings {
   /** Takes as long as loading a checkpoint does when it is not in memory. */
   readonly load: (checkpoint: string) => Promise<void>;
   /**
-   * Takes as long as one step of sampling, then reports that `value` of `max` steps are done. `preview` is called only
-   * if somebody wants to see it, and makes a JPEG.
+   * Takes as long as one step of sampling, then reports that `value` of `max` steps are done. `preview`, if there is
+   * one, is called only if somebody wants to see it, and makes a JPEG.
    *
    * @throws Interrupted if the prompt has been interrupted
    */
-  readonly step: (value: number, max: number, preview: () => Promise<Buffer>) => Promise<void>;
+  readonly step: (value: number, max: number, preview?: () => Promise<Buffer>) => Promise<void>;
   /** Runs work that pauses, and lets others have their turn at every pause. */
   readonly draw: <T>(work: Generator<void, T, void>) => Promise<T>;
 }

@@ -1,16 +1,29 @@
 import { conditioning } from "./conditioning.ts";
 import { image } from "./image.ts";
+import { imageScaling } from "./image-scaling.ts";
 import { latent } from "./latent.ts";
+import { loadImage } from "./load-image.ts";
 import { loaders } from "./loaders.ts";
+import { mask } from "./mask.ts";
 import type { NodeDefinition } from "./node.ts";
 import { sampling } from "./sampling.ts";
 import { save } from "./save.ts";
 import { splitLoaders } from "./split-loaders.ts";
+import { vae } from "./vae.ts";
 
 /** All node classes by name. */
 export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
-  [...sampling, ...loaders, ...splitLoaders, ...conditioning, ...latent, ...image, ...save].map((node) => [
-    node.classType,
-    node,
-  ]),
+  [
+    ...sampling,
+    ...loaders,
+    ...splitLoaders,
+    ...conditioning,
+    ...vae,
+    ...latent,
+    ...loadImage,
+    ...image,
+    ...imageScaling,
+    ...mask,
+    ...save,
+  ].map((node) => [node.classType, node]),
 );
