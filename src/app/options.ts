@@ -17,6 +17,7 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     maxRunMs: config.maxRunSeconds * 1_000,
     backendDownGraceMs: config.comfyUiLostSeconds * 1_000,
     maxAttempts: 3,
+    maxOutputBytes: config.maxOutputBytes,
     limits: {
       maxPixels: config.maxPixels,
       maxUpscaledPixels: config.maxUpscaledPixels,

@@ -1,8 +1,10 @@
 import type { GenerationSpec } from "../../gen/comfyrpc/v1/generation_pb.js";
 import type { Image } from "../../gen/comfyrpc/v1/image_pb.js";
+import type { Output } from "../../gen/comfyrpc/v1/output_pb.js";
 import type { AssetClient } from "./asset-client.ts";
+import { assetFileName } from "./assets/asset-file-name.ts";
 import { downloadAsset } from "./assets/download-asset.ts";
-import { fileNameFor, type OutputTarget } from "./output-target.ts";
+import { type FileName, fileNameFor, type OutputTarget, splitName } from "./output-target.ts";
 import { PendingFile } from "./pending-file.ts";
 import type { ResumePolicy } from "./resumed.ts";
 
@@ -12,13 +14,14 @@ export interface Saving {
   readonly overwrite: boolean;
 }
 
-/** Fetches the images of one job by their ids, and saves each once. */
+/** Fetches the images and outputs of one job by their ids, and saves each once. */
 export class ImageSaver {
   readonly #client: AssetClient;
   readonly #saving: Saving;
   readonly #spec: Pick<GenerationSpec, "prompt" | "imageCount">;
   readonly #policy: ResumePolicy;
   readonly #paths = new Map<number, string>();
+  readonly #outputPaths = new Map<number, string>();
 
   /** @param spec of the job, by which the files are named */
   constructor(
@@ -33,9 +36,11 @@ export class ImageSaver {
     this.#policy = policy;
   }
 
-  /** Paths of the images that are saved, in the order of their index. */
+  /** Paths of the images that are saved, in the order of their index, then those of the outputs. */
   get paths(): readonly string[] {
-    return [...this.#paths].sort(([a], [b]) => a - b).map(([, path]) => path);
+    return [this.#paths, this.#outputPaths].flatMap((paths) =>
+      [...paths].sort(([a], [b]) => a - b).map(([, path]) => path),
+    );
   }
 
   /**
@@ -45,12 +50,22 @@ export class ImageSaver {
    */
   async save(image: Image, signal: AbortSignal): Promise<void> {
     if (this.#paths.has(image.index)) return;
-    const { target, overwrite } = this.#saving;
     const { prompt, imageCount = 1 } = this.#spec;
+    const name = fileNameFor(this.#saving.target, image, prompt, imageCount);
+    this.#paths.set(image.index, await this.#download(image.assetId, name, signal));
+  }
+
+  /** The same for an output, which goes beside the images under the name that the workflow gave it. */
+  async saveOutput(output: Output, signal: AbortSignal): Promise<void> {
+    if (this.#outputPaths.has(output.index)) return;
+    const name = splitName(assetFileName(output));
+    this.#outputPaths.set(output.index, await this.#download(output.assetId, name, signal));
+  }
+
+  async #download(assetId: string, name: FileName, signal: AbortSignal): Promise<string> {
+    const { target, overwrite } = this.#saving;
     await using file = await PendingFile.create(target.directory);
-    const { assetId } = image;
     await downloadAsset(this.#client, assetId, (bytes) => file.write(bytes), this.#policy, signal);
-    const name = fileNameFor(target, image, prompt, imageCount);
-    this.#paths.set(image.index, await file.commit(name, overwrite));
+    return await file.commit(name, overwrite);
   }
 }

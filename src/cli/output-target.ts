@@ -76,6 +76,12 @@ function numbered({ stem, extension }: FileName, index: number, imageCount: numb
   return { stem: imageCount > 1 ? `${stem}-${index + 1}` : stem, extension };
 }
 
+/** The two parts of the last part of a path. */
+export function splitName(path: string): FileName {
+  const extension = extname(path);
+  return { stem: basename(path, extension), extension: extension.slice(1) };
+}
+
 /** Whether there is anything at `path`. */
 export async function exists(path: string): Promise<boolean> {
   try {

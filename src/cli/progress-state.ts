@@ -42,6 +42,8 @@ export function nextState(state: ProgressState, { event }: JobEvent, nowMs: numb
       const number = (event.value.image?.index ?? 0) + 1;
       return { activity: `Receiving image ${number}`, isRunning: true, fraction: state.fraction };
     }
+    case "output":
+      return { activity: "Receiving outputs", isRunning: true, fraction: state.fraction };
     default:
       return state;
   }

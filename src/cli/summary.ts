@@ -7,7 +7,11 @@ import { plainText } from "./plain-text.ts";
 /** A few lines for people about a job that succeeded: what was made, by whom, in what time. */
 export function summaryLines(result: GenerationResult): string[] {
   const model = plainText(result.resolvedSpec?.model ?? "");
-  const facts = [sizeText(result.images), seedText(result.images), ...(model ? [`model ${model}`] : [])];
+  const facts = [
+    ...(result.images.length > 0 ? [sizeText(result.images), seedText(result.images)] : []),
+    ...outputText(result.outputs.length),
+    ...(model ? [`model ${model}`] : []),
+  ];
   const by = `${backendText(result.backend)}${timeText(result.timings)}${attemptText(result.attemptCount)}`;
   return [facts.join(", "), by, ...reusedNote(result.reusedJobId), ...builtInNote(result.backend)];
 }
@@ -16,6 +20,11 @@ function sizeText(images: readonly Image[]): string {
   const sizes = new Set(images.map(({ widthPx, heightPx }) => `${widthPx}x${heightPx}`));
   const count = images.length === 1 ? "" : `${images.length} images, `;
   return `${count}${[...sizes].join(" and ")}`;
+}
+
+function outputText(count: number): string[] {
+  if (count === 0) return [];
+  return [count === 1 ? "1 other output" : `${count} other outputs`];
 }
 
 function seedText(images: readonly Image[]): string {

@@ -452,6 +452,12 @@ export const settings = {
     defaultText: "67108864",
     schema: integer(4_096, 1_000_000_000, 67_108_864),
   },
+  maxOutputBytes: {
+    env: "COMFYRPC_MAX_OUTPUT_BYTES",
+    help: "Largest file that is kept of what a workflow leaves, 1048576 to 1099511627776 bytes; a job that leaves a larger one fails with `OUTPUT_TOO_LARGE`",
+    defaultText: "1073741824 (1 GiB)",
+    schema: integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
+  },
   publicUrl: {
     env: "COMFYRPC_PUBLIC_URL",
     help: "Address under which callers reach this service, for links to images",

@@ -14,6 +14,7 @@ export type ErrorReason =
   | "NODE_FAILED"
   | "OUT_OF_MEMORY"
   | "NO_OUTPUT"
+  | "OUTPUT_TOO_LARGE"
   | "NO_BACKEND"
   | "BACKEND_LOST"
   | "BACKEND_STALLED"

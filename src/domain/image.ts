@@ -1,3 +1,5 @@
+import type { OutputPlace } from "./output.ts";
+
 /** An image file format that we return. */
 export type ImageFormat = "png" | "jpeg" | "webp" | "avif";
 
@@ -29,4 +31,6 @@ export interface ImageInfo {
   readonly sha256: string;
   /** That it was sampled with; absent if it was not sampled, or nobody can tell. */
   readonly seed?: bigint;
+  /** Where it was found, if nobody had planned it. */
+  readonly place?: OutputPlace;
 }

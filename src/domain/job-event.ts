@@ -1,6 +1,7 @@
 import type { ResolvedGeneration } from "./generation.ts";
 import type { ImageFormat, ImageInfo } from "./image.ts";
 import type { FailedState, JobFailure } from "./job-failure.ts";
+import type { OutputInfo } from "./output.ts";
 
 /**
  * An event of a job that is kept as long as the job is. Lasting events are numbered without gaps, so that a reader who
@@ -45,6 +46,7 @@ export type LastingEventData =
       readonly title: string;
     }
   | { readonly type: "image"; readonly image: ImageInfo }
+  | { readonly type: "output"; readonly output: OutputInfo }
   /** It has to stop, for this reason; the backend has not proved yet that it did. */
   | { readonly type: "cancelling"; readonly failure: JobFailure }
   | { readonly type: "completed"; readonly result: GenerationResult }
@@ -97,6 +99,8 @@ export interface BackendInfo {
 /** What a job that succeeded did. */
 export interface GenerationResult {
   readonly images: readonly ImageInfo[];
+  /** What it left beside images. */
+  readonly outputs: readonly OutputInfo[];
   readonly generation: ResolvedGeneration;
   readonly graphSha256: string;
   readonly backend: BackendInfo;

@@ -22,12 +22,14 @@ const record: JobRecord = {
   lastSequence: 2n,
   queueDeadline: new Date(0),
   images: [],
+  outputs: [],
 };
 
 const backend = { name: "b", comfyUiVersion: "", builtIn: true };
 const failure: JobFailure = { reason: "CANCELLED_BY_REQUEST", message: "m", details: {} };
 const result: GenerationResult = {
   images: [],
+  outputs: [],
   generation,
   graphSha256: "",
   backend,

@@ -4,6 +4,7 @@ import type { ImageInfo } from "./image.ts";
 import type { GenerationResult, LastingEvent } from "./job-event.ts";
 import type { FailedState, JobFailure } from "./job-failure.ts";
 import { canBecome, isTerminal, type JobState } from "./job-state.ts";
+import type { OutputInfo } from "./output.ts";
 
 /** A job as it is kept: what was asked for, and what has become of it. */
 export interface JobRecord {
@@ -35,6 +36,8 @@ export interface JobRecord {
   readonly startTime?: Date;
   /** The images that there are so far, in the order in which they came. They stay over attempts. */
   readonly images: readonly ImageInfo[];
+  /** What it has left beside images so far, in the order in which it came. Stays over attempts too. */
+  readonly outputs: readonly OutputInfo[];
   /** Why it has to stop, or did not succeed. */
   readonly failure?: JobFailure;
   readonly result?: GenerationResult;
@@ -95,6 +98,8 @@ export function afterEvent(record: JobRecord, { sequence, time, data }: LastingE
       return { ...next, startTime: time };
     case "image":
       return { ...next, images: [...record.images, data.image] };
+    case "output":
+      return { ...next, outputs: [...record.outputs, data.output] };
     case "cancelling":
       return { ...next, state: become(record, "cancelling"), failure: data.failure };
     case "completed":

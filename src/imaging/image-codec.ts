@@ -11,6 +11,13 @@ export interface ImageCodec {
   encode(source: Uint8Array, format: ImageFormat, quality: number | undefined): Promise<EncodedImage>;
 
   /**
+   * Tells the size of an image as it is to be shown, from its header alone.
+   *
+   * @throws ServiceError `NO_OUTPUT` if the bytes are not an image of this format
+   */
+  measure(source: Uint8Array, format: ImageFormat): Promise<ImageFacts>;
+
+  /**
    * Makes a preview: scaled down so that no side is longer than `maxSidePx`, as `format`. One that fits already and is
    * in that format comes back as it is.
    *

@@ -73,7 +73,7 @@ export class JobRun {
   async write(...events: readonly LastingEventData[]): Promise<JobRecord> {
     this.#writesUnderWay += 1;
     const canWait = events.every(
-      ({ type }) => type === "started" || type === "nodeStarted" || type === "image",
+      ({ type }) => type === "started" || type === "nodeStarted" || type === "image" || type === "output",
     );
     try {
       this.#record = await this.#deps.recorder.write(this.id, this.lease, events, { canWait });

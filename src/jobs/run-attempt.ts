@@ -1,14 +1,14 @@
 import { ServiceError } from "../domain/errors.ts";
 import type { WorkflowGraph } from "../domain/graph.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
-import type { ImageInfo } from "../domain/image.ts";
 import type { BackendInfo, GenerationResult, LastingEventData } from "../domain/job-event.ts";
 import { type ProgressReading, RunProgress } from "../domain/progress.ts";
 import type { Output, RunEvent } from "../engine/engine.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type FetchDependencies, fetchImage, fileOf } from "./fetch-images.ts";
+import type { FetchDependencies } from "./fetch-output.ts";
 import { inputFilesOf } from "./input-files.ts";
 import type { JobRun } from "./job-run.ts";
+import { type Collected, OutputCollector } from "./output-collector.ts";
 import { PreviewPipe } from "./preview-pipe.ts";
 
 export interface RunDependencies extends Omit<FetchDependencies, "now"> {
@@ -26,7 +26,7 @@ export interface AttemptHooks {
 }
 
 /**
- * Runs one attempt of a job to its end: the graph on the engine, then the images from there to the blob store. On
+ * Runs one attempt of a job to its end: the graph on the engine, then what it leaves from there to the blob store. On
  * success the job has succeeded, and that is on disk.
  *
  * @throws what `Engine.run` and `Engine.openOutput` throw, with the titles of nodes; `LEASE_LOST` if the job is somebody
@@ -47,7 +47,7 @@ class AttemptRun {
   readonly #hooks: AttemptHooks;
   readonly #signal: AbortSignal;
   readonly #submitted: Date;
-  readonly #fetching = new Map<number, Promise<ImageInfo>>();
+  readonly #collector: OutputCollector;
   readonly #previews: PreviewPipe | undefined;
   #timer: NodeJS.Timeout | undefined;
   #progress: RunProgress | undefined;
@@ -59,6 +59,7 @@ class AttemptRun {
     this.#hooks = hooks;
     this.#signal = AbortSignal.any([run.stopSignal, run.leaveSignal]);
     this.#submitted = deps.clock.now();
+    this.#collector = new OutputCollector(run, { ...deps, now: () => deps.clock.now() }, this.#signal);
     const { preview } = run.record.generation;
     this.#previews = preview && this.#openPreviews(preview);
   }
@@ -90,7 +91,7 @@ class AttemptRun {
       }
     } finally {
       clearTimeout(this.#timer);
-      await Promise.allSettled(this.#fetching.values()); // so that no image is stored after the job has ended
+      await this.#collector.settle(); // so that nothing is stored after the job has ended
     }
   }
 
@@ -136,7 +137,7 @@ class AttemptRun {
         break;
       }
       case "output":
-        this.#fetchAnyOf([event.output]);
+        this.#collector.offer(event.output);
         break;
     }
   }
@@ -169,44 +170,13 @@ class AttemptRun {
     this.#run.write(event).catch(() => {}); // the run has been left by that
   }
 
-  /** Starts fetching the images that are among `outputs` and have not been fetched, by an earlier attempt either. */
-  #fetchAnyOf(outputs: readonly Output[]): void {
-    const { plan, images, generation, tenant, id: jobId } = this.#run.record;
-    const { clock } = this.#deps;
-    for (const [index, image] of plan.images.entries()) {
-      const file = fileOf(image, outputs);
-      if (file === undefined || this.#fetching.has(index) || images.some((one) => one.index === index)) {
-        continue;
-      }
-      const wanted = { tenant, jobId, index, image, file, output: generation.output };
-      const fetched = fetchImage({ ...this.#deps, now: () => clock.now() }, wanted, this.#signal).then(
-        (info) => {
-          this.#write({ type: "image", image: info });
-          return info;
-        },
-      );
-      fetched.catch(() => {}); // awaited in #deliver; until then its failure must not count as unhandled
-      this.#fetching.set(index, fetched);
-    }
-  }
-
   async #deliver(outputs: readonly Output[], finished: Date): Promise<void> {
-    const run = this.#run;
-    this.#fetchAnyOf(outputs);
-    const fetched = await Promise.all(this.#fetching.values());
-    const byIndex = new Map([...run.record.images, ...fetched].map((image) => [image.index, image]));
-    const images = run.record.plan.images.map((_, index) => byIndex.get(index));
-    if (!images.every((image) => image !== undefined)) {
-      throw new ServiceError(
-        "NO_OUTPUT",
-        "the workflow ended well but left fewer images than were asked for",
-      );
-    }
+    const collected = await this.#collector.collect(outputs);
     this.#signal.throwIfAborted();
-    await run.write({ type: "completed", result: this.#result(images, finished) });
+    await this.#run.write({ type: "completed", result: this.#result(collected, finished) });
   }
 
-  #result(images: readonly ImageInfo[], finishTime: Date): GenerationResult {
+  #result({ images, outputs }: Collected, finishTime: Date): GenerationResult {
     const { generation, plan, createTime, startTime } = this.#run.record;
     // These times come from several clocks, and that of the start is when it was written: none is before the one before it.
     const ended = later(createTime, this.#deps.clock.now());
@@ -216,6 +186,7 @@ class AttemptRun {
     const submitted = earlier(later(createTime, this.#submitted), started);
     return {
       images,
+      outputs,
       generation,
       graphSha256: hashGraph(plan.graph),
       backend: this.#backend(),

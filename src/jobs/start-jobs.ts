@@ -23,6 +23,8 @@ import type { InputImages } from "./task-images.ts";
 export interface JobsOptions extends JobServiceOptions, DriverOptions, KeeperOptions, SpecResolverOptions {
   /** Longest time that a job may run on a backend. */
   readonly maxRunMs: number;
+  /** Largest file that is kept of what a workflow leaves, in bytes. */
+  readonly maxOutputBytes: number;
   /** Whether prompts may be written to the log. */
   readonly logPrompts: boolean;
 }
@@ -86,6 +88,7 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
         announcer,
         abandon,
         maxRunMs: options.maxRunMs,
+        maxOutputBytes: options.maxOutputBytes,
       }),
   );
   const keeper = new Keeper(options, { store, assets, blobs, announcer, abandon, clock, logger });

@@ -325,6 +325,32 @@ describe("the name under which a browser saves it", () => {
   });
 });
 
+describe("what a workflow left", () => {
+  it.each([
+    ["video/mp4", "video/mp4", /^inline; filename="?[0-9a-f]{16}\.mp4"?$/],
+    ["audio/flac", "audio/flac", /^inline; /],
+    ["image/svg+xml", "image/svg+xml", /^attachment; /],
+    ["text/html", "text/html; charset=utf-8", /^attachment; /],
+    ["text/plain", "text/plain; charset=utf-8", /^attachment; filename="?[0-9a-f]{16}\.txt"?$/],
+    ["application/octet-stream", "application/octet-stream", /^attachment; .*\.bin"?$/],
+  ])("of type %s is shown only if that is safe", async (mediaType, contentType, disposition) => {
+    await using fixture = await openAssets();
+    const asset = await fixture.assets.upload(inPieces(await makePng()), plainUpload, owner, never);
+    const { assets } = fixture;
+    const left = {
+      get: async () => ({ ...asset, origin: { jobId: "j", nodeId: "9" }, mediaType }),
+      open: assets.open.bind(assets),
+      checkLink: assets.checkLink.bind(assets),
+    };
+    await using server = await serve(fixture, { assets: left });
+    const { headers } = await fetch(`${server.url}/assets/${asset.id}`, { method: "HEAD" });
+    expect(headers.get("content-type")).toBe(contentType);
+    expect(headers.get("content-disposition")).toMatch(disposition);
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
+  });
+});
+
 describe("scripts of other origins", () => {
   it("that are allowed may ask for parts and read all headers", async () => {
     await using fixture = await openAssets();

@@ -5,6 +5,7 @@ import fresh from "fresh";
 import { parse as parseRange } from "range-parser";
 import type { AssetService } from "../assets/asset-service.ts";
 import { ServiceError } from "../domain/errors.ts";
+import { isShownSafely } from "../domain/file-kind.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AssetRecord } from "../storage/asset-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -38,7 +39,8 @@ export type AssetRoute = (
  * `ETag`, conditions on it, and single ranges. Bytes never change under an id, so that a client may keep them for as long
  * as the service does. Bytes are read as fast as the client takes them.
  *
- * A browser is told to take them for what they are and to run nothing, whatever they hold. Pages of other sites may show
+ * A browser is told to take them for what they are and to run nothing, whatever they hold; what is neither an image nor a
+ * video nor sound of a common format it is told to save. Pages of other sites may show
  * them by signed links only.
  */
 export function createAssetRoute(options: AssetRouteOptions): AssetRoute {
@@ -160,8 +162,10 @@ async function send(
     res.statusCode = range === undefined ? 200 : 206;
     setHeaders(res, {
       ...headers,
-      "content-type": asset.mediaType,
-      "content-disposition": createContentDisposition(fileNameOf(asset), { type: "inline" }),
+      "content-type": contentTypeOf(asset),
+      "content-disposition": createContentDisposition(fileNameOf(asset), {
+        type: isShownSafely(asset.mediaType) ? "inline" : "attachment",
+      }),
       "content-length": end - start + 1,
       ...(range && { "content-range": `bytes ${start}-${end}/${asset.sizeBytes}` }),
     });
@@ -218,15 +222,27 @@ function rangeOf(
 /** Flag in what `range-parser` says. */
 const malformed = 1;
 
+/** Texts are UTF-8, or of a workflow that did not say what else they are. */
+function contentTypeOf({ mediaType }: AssetRecord): string {
+  return mediaType.startsWith("text/") ? `${mediaType}; charset=utf-8` : mediaType;
+}
+
 /** Under which a browser saves it: free of what cannot be seen, or could make it look like something else. */
 function fileNameOf({ id, fileName, mediaType, origin }: AssetRecord): string {
   const visible = fileName.replace(/[\p{C}\p{Zl}\p{Zp}/\\]/gu, "").trim();
   if (visible !== "") {
     return visible;
   }
-  const name = origin === undefined ? id.slice(0, 16) : `${origin.jobId}-${origin.imageIndex}`;
-  return `${name}.${mediaType.replace(/^.*\//, "").replace(/^jpeg$/, "jpg")}`;
+  const name = origin?.imageIndex === undefined ? id.slice(0, 16) : `${origin.jobId}-${origin.imageIndex}`;
+  return `${name}.${extensions.get(mediaType) ?? mediaType.replace(/^.*\//, "")}`;
 }
+
+/** Of what has no name of its own, where it is not the second half of the media type. */
+const extensions: ReadonlyMap<string, string> = new Map([
+  ["image/jpeg", "jpg"],
+  ["text/plain", "txt"],
+  ["application/octet-stream", "bin"],
+]);
 
 function setHeaders(res: HttpResponse, headers: Headers): void {
   for (const [name, value] of Object.entries(headers)) {

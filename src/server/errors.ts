@@ -26,6 +26,7 @@ const codeOf: Readonly<Record<ErrorReason, Code>> = {
   NODE_FAILED: Code.FailedPrecondition,
   OUT_OF_MEMORY: Code.ResourceExhausted,
   NO_OUTPUT: Code.FailedPrecondition,
+  OUTPUT_TOO_LARGE: Code.ResourceExhausted,
   NO_BACKEND: Code.Unavailable,
   BACKEND_LOST: Code.Unavailable,
   BACKEND_STALLED: Code.Unavailable,

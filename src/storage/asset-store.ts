@@ -48,20 +48,22 @@ export interface AssetRecord {
   readonly sizeBytes: number;
   /** As the bytes tell, whatever the uploader said. */
   readonly mediaType: string;
-  readonly widthPx: number;
-  readonly heightPx: number;
+  /** Of pictures; absent for anything else. */
+  readonly widthPx?: number;
+  readonly heightPx?: number;
   /** For people; empty if the uploader gave none. */
   readonly fileName: string;
   readonly createTime: Date;
   /** Until when it is kept even if no job refers to it. */
   readonly expireTime: Date;
-  /** The job that made it, and as which of its images; absent for uploads. */
+  /** The job that made it; absent for uploads. */
   readonly origin?: AssetOrigin;
 }
 
 export interface AssetOrigin {
   readonly jobId: string;
-  readonly imageIndex: number;
+  /** Absent for what is no image. */
+  readonly imageIndex?: number;
   readonly nodeId: string;
   /** Absent if the image was not sampled, or nobody can tell. */
   readonly seed?: bigint;

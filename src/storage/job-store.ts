@@ -18,13 +18,13 @@ export interface JobStore {
 
   /**
    * Takes in jobs, all of them or none. Each gets the events `accepted` and `queued`; one that is made of an earlier
-   * result gets `accepted`, `image` for each image, and `completed`.
+   * result gets `accepted`, `image` for each image, `output` for each output, and `completed`.
    *
    * Of any number of submissions with the same request id of a tenant, at the same time or later, exactly one is
    * accepted, and every other one learns what that was.
    *
    * @throws ServiceError `ASSET_NOT_FOUND` if the tenant does not have an asset that a job reads (`plan.inputs`), or an
-   * image of an earlier result is not there any more
+   * image or output of an earlier result is not there any more
    */
   submit(submission: Submission, signal: AbortSignal): Promise<SubmitOutcome>;
 

@@ -21,7 +21,15 @@ export function describeAssetStore(name: string, open: () => Promise<OpenAssetSt
       const made = testAsset({
         origin: { jobId: "job", imageIndex: 3, nodeId: "save", seed: 2n ** 64n - 1n },
       });
-      for (const asset of [upload, made]) {
+      const {
+        widthPx: _,
+        heightPx: __,
+        ...sound
+      } = testAsset({
+        mediaType: "audio/flac",
+        origin: { jobId: "job", nodeId: "save" },
+      });
+      for (const asset of [upload, made, sound]) {
         expect(await store.assets.put(asset, never)).toEqual(asset);
         expect(await store.assets.get("a", asset.id, never)).toEqual(asset);
         expect(await store.assets.get("b", asset.id, never)).toBeUndefined();

@@ -254,6 +254,7 @@ const defaults: Omit<JobsOptions, "owner"> = {
   maxRunMs: hour,
   backendDownGraceMs: hour,
   maxAttempts: 3,
+  maxOutputBytes: 64 * 1024 * 1024,
   limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
   defaultModel: "",
   logPrompts: false,

@@ -12,9 +12,10 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_comfyrpc_v1_asset: GenFile;
 
 /**
- * An image that a job made, or a file that a caller uploaded.
+ * Something that a job made, or a file that a caller uploaded.
  *
  * `GET /assets/{asset_id}` on the same port gives its bytes to any HTTP client, with `ETag`, ranges and cache headers.
+ * Browsers show images, videos and sound of common formats, and only save everything else.
  *
  * @generated from message comfyrpc.v1.Asset
  */
@@ -48,21 +49,21 @@ export declare type Asset = Message<"comfyrpc.v1.Asset"> & {
   sha256: string;
 
   /**
-   * Width in pixels.
+   * Width in pixels; 0 for what is no image.
    *
    * @generated from field: uint32 width_px = 5;
    */
   widthPx: number;
 
   /**
-   * Height in pixels.
+   * Height in pixels; 0 for what is no image.
    *
    * @generated from field: uint32 height_px = 6;
    */
   heightPx: number;
 
   /**
-   * Name that its uploader gave it; empty if none.
+   * Name that its uploader, or the workflow that left it, gave it; empty if none.
    *
    * @generated from field: string file_name = 7;
    */
@@ -97,7 +98,7 @@ export declare type Asset = Message<"comfyrpc.v1.Asset"> & {
 export declare const AssetSchema: GenMessage<Asset>;
 
 /**
- * Where an image comes from. If several jobs made the same bytes, the first of them.
+ * Where something comes from that a job made. If several jobs made the same bytes, the first of them.
  *
  * @generated from message comfyrpc.v1.AssetOrigin
  */
@@ -110,7 +111,7 @@ export declare type AssetOrigin = Message<"comfyrpc.v1.AssetOrigin"> & {
   jobId: string;
 
   /**
-   * Position among the images of that job, from 0.
+   * Position among the images of that job, from 0; 0 too for what is no image.
    *
    * @generated from field: uint32 image_index = 2;
    */
@@ -124,7 +125,7 @@ export declare type AssetOrigin = Message<"comfyrpc.v1.AssetOrigin"> & {
   nodeId: string;
 
   /**
-   * Seed that it was drawn with: 0 to 2^64-1.
+   * Seed that it was drawn with: 0 to 2^64-1; 0 too where there is none, or nobody can tell.
    *
    * @generated from field: uint64 seed = 4;
    */

@@ -175,7 +175,8 @@ export enum ErrorReason {
   OUT_OF_MEMORY = 9,
 
   /**
-   * `FAILED_PRECONDITION`: the workflow ended well but left no image that could be fetched.
+   * `FAILED_PRECONDITION`: the workflow ended well but left nothing that could be fetched, or not all of the images that
+   * were asked for.
    *
    * @generated from enum value: ERROR_REASON_NO_OUTPUT = 10;
    */
@@ -367,6 +368,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_TEMPLATE_NOT_FOUND = 35;
    */
   TEMPLATE_NOT_FOUND = 35,
+
+  /**
+   * `RESOURCE_EXHAUSTED`: the workflow left a file that is larger, or more files, than the server keeps. Metadata:
+   * `node_id` of the node, and `limit_bytes` or `limit`.
+   *
+   * @generated from enum value: ERROR_REASON_OUTPUT_TOO_LARGE = 36;
+   */
+  OUTPUT_TOO_LARGE = 36,
 }
 
 /**

@@ -60,7 +60,8 @@ export declare const GenerateRequestSchema: GenMessage<GenerateRequest>;
  */
 export declare type GenerateResponse = Message<"comfyrpc.v1.GenerateResponse"> & {
   /**
-   * The images, with their data, in the order of their index.
+   * The images, with their data, in the order of their index. What a workflow left beside images is named in `result`,
+   * without its bytes.
    *
    * @generated from field: repeated comfyrpc.v1.Image images = 1;
    */

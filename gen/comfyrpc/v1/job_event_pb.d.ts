@@ -8,6 +8,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { GenerationSpec, ImageFormat } from "./generation_pb.js";
 import type { Backend, GenerationResult } from "./result_pb.js";
 import type { Image } from "./image_pb.js";
+import type { Output } from "./output_pb.js";
 import type { Status } from "../../google/rpc/status_pb.js";
 import type { JobState } from "./job_state_pb.js";
 
@@ -20,7 +21,7 @@ export declare const file_comfyrpc_v1_job_event: GenFile;
  * Something that happened to a job.
  *
  * The order is: `accepted`, `queued`, `started`, then `node_started`, `progress` and `preview` as the work
- * goes, then each `image` followed by its chunks, then `completed`. A job that its backend lost goes back
+ * goes, then each `image` followed by its chunks and each `output`, then `completed`. A job that its backend lost goes back
  * to `queued`. A job that does not succeed ends with `failed`, before which there may be a `cancelling`;
  * `GenerateWithProgress` ends with the status that `failed` holds in place of that event.
  *
@@ -147,6 +148,14 @@ export declare type JobEvent = Message<"comfyrpc.v1.JobEvent"> & {
      */
     value: JobFailed;
     case: "failed";
+  } | {
+    /**
+     * The workflow has left something beside images.
+     *
+     * @generated from field: comfyrpc.v1.OutputProduced output = 15;
+     */
+    value: OutputProduced;
+    case: "output";
   } | { case: undefined; value?: undefined };
 };
 
@@ -421,6 +430,26 @@ export declare type ImageProduced = Message<"comfyrpc.v1.ImageProduced"> & {
  * Use `create(ImageProducedSchema)` to create a new message.
  */
 export declare const ImageProducedSchema: GenMessage<ImageProduced>;
+
+/**
+ * The workflow has left something beside images.
+ *
+ * @generated from message comfyrpc.v1.OutputProduced
+ */
+export declare type OutputProduced = Message<"comfyrpc.v1.OutputProduced"> & {
+  /**
+   * What it is. The bytes are to be fetched by its `asset_id`.
+   *
+   * @generated from field: comfyrpc.v1.Output output = 1;
+   */
+  output?: Output | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.OutputProduced.
+ * Use `create(OutputProducedSchema)` to create a new message.
+ */
+export declare const OutputProducedSchema: GenMessage<OutputProduced>;
 
 /**
  * Bytes of an image that is above the inline limit.

@@ -10,6 +10,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Image } from "./image_pb.js";
 import type { Status } from "../../google/rpc/status_pb.js";
 import type { GenerationResult } from "./result_pb.js";
+import type { Output } from "./output_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/job.proto.
@@ -150,6 +151,13 @@ export declare type Job = Message<"comfyrpc.v1.Job"> & {
    * @generated from field: comfyrpc.v1.GenerationResult result = 18;
    */
   result?: GenerationResult | undefined;
+
+  /**
+   * What it has left beside images so far, in the order in which it came.
+   *
+   * @generated from field: repeated comfyrpc.v1.Output outputs = 19;
+   */
+  outputs: Output[];
 };
 
 /**

@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Image } from "./image_pb.js";
 import type { GenerationSpec } from "./generation_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Output } from "./output_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/result.proto.
@@ -27,7 +28,7 @@ export declare type GenerationResult = Message<"comfyrpc.v1.GenerationResult"> &
   jobId: string;
 
   /**
-   * The images in the order of their index, without `data`.
+   * The images in the order of their index, without `data`. A workflow may leave none, and only `outputs`.
    *
    * @generated from field: repeated comfyrpc.v1.Image images = 2;
    */
@@ -97,6 +98,13 @@ export declare type GenerationResult = Message<"comfyrpc.v1.GenerationResult"> &
    * @generated from field: string reused_job_id = 11;
    */
   reusedJobId: string;
+
+  /**
+   * What the workflow left beside images, in the order of its index.
+   *
+   * @generated from field: repeated comfyrpc.v1.Output outputs = 12;
+   */
+  outputs: Output[];
 };
 
 /**

@@ -2,10 +2,14 @@ import type { Asset } from "../../../gen/comfyrpc/v1/asset_pb.js";
 import { plainText } from "../plain-text.ts";
 
 /**
- * A name to save `asset` under: that which its uploader gave it, else the start of its id. Whatever a stranger may have
+ * A name to save `asset` under: that which its uploader, or the workflow that left it, gave it, else the start of its id. Whatever a stranger may have
  * called it, it is a visible file in the directory that it is put into, on any system.
  */
-export function assetFileName({ fileName, assetId, mediaType }: Asset): string {
+export function assetFileName({
+  fileName,
+  assetId,
+  mediaType,
+}: Pick<Asset, "fileName" | "assetId" | "mediaType">): string {
   const name = safeName(fileName);
   return name === "" ? `${safeName(assetId).slice(0, 16) || "asset"}.${extensionFor(mediaType)}` : name;
 }
@@ -28,5 +32,6 @@ const extensions: ReadonlyMap<string, string> = new Map(
     "image/webp": "webp",
     "image/avif": "avif",
     "image/gif": "gif",
+    "text/plain": "txt",
   }),
 );

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, extname } from "node:path";
+import { dirname } from "node:path";
 import type { Asset } from "../../../gen/comfyrpc/v1/asset_pb.js";
-import { exists, type FileName } from "../output-target.ts";
+import { exists, type FileName, splitName } from "../output-target.ts";
 import { isMissingFile } from "../system-error.ts";
 import { UsageError } from "../usage-error.ts";
 import { assetFileName } from "./asset-file-name.ts";
@@ -29,11 +29,6 @@ export async function openAssetTarget(out: string, overwrite: boolean): Promise<
 /** The name to save `asset` under. */
 export function nameIn({ name }: AssetTarget, asset: Asset): FileName {
   return name ?? splitName(assetFileName(asset));
-}
-
-function splitName(path: string): FileName {
-  const extension = extname(path);
-  return { stem: basename(path, extension), extension: extension.slice(1) };
 }
 
 async function isDirectory(path: string): Promise<boolean> {

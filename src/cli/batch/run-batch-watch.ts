@@ -1,6 +1,7 @@
 import type { Batch } from "../../../gen/comfyrpc/v1/batch_pb.js";
 import type { Image } from "../../../gen/comfyrpc/v1/image_pb.js";
 import { type JobEvent, JobEventSchema } from "../../../gen/comfyrpc/v1/job_event_pb.js";
+import type { Output } from "../../../gen/comfyrpc/v1/output_pb.js";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { DeliveryError } from "../delivery-error.ts";
 import { jsonLine } from "../event-json.ts";
@@ -55,7 +56,7 @@ class BatchWatchRun {
   readonly #options: BatchWatchOptions;
   readonly #context: CliContext;
   readonly #clock: Clock;
-  readonly #imageIds: string[] = [];
+  readonly #assetIds: string[] = [];
   #savers: ReadonlyMap<string, ImageSaver> | undefined;
 
   constructor(clients: WatchClients, options: BatchWatchOptions, context: CliContext, clock: Clock) {
@@ -89,11 +90,13 @@ class BatchWatchRun {
     const watched = { batchId, jobIds: batch.jobs.map(({ jobId }) => jobId) };
     for await (const event of watchBatch(this.#clients.jobs, watched, { onLost }, this.#context.signal)) {
       if (json) this.#context.stdout.write(jsonLine(JobEventSchema, event));
-      for (const image of imagesOf(event)) {
-        await this.#savers?.get(event.jobId)?.save(image, this.#context.signal);
+      const saver = this.#savers?.get(event.jobId);
+      for (const image of imagesOf(event)) await saver?.save(image, this.#context.signal);
+      for (const output of outputsOf(event)) await saver?.saveOutput(output, this.#context.signal);
+      if (event.event.case === "completed") {
+        const things = [...imagesOf(event), ...outputsOf(event)];
+        this.#assetIds.push(...things.map(({ assetId }) => plainText(assetId)));
       }
-      if (event.event.case === "completed")
-        this.#imageIds.push(...imagesOf(event).map(({ assetId }) => plainText(assetId)));
       const lines = board.accept(event);
       view.show(board.progress, lines);
     }
@@ -113,7 +116,7 @@ class BatchWatchRun {
   #writeResults(): void {
     const files = this.#savers && [...this.#savers.values()].flatMap(({ paths }) => paths);
     const { stdout } = this.#context;
-    if (!this.#options.json) for (const line of files ?? this.#imageIds) stdout.write(`${line}\n`);
+    if (!this.#options.json) for (const line of files ?? this.#assetIds) stdout.write(`${line}\n`);
     else if (files) stdout.write(`${JSON.stringify({ files })}\n`);
   }
 }
@@ -122,4 +125,10 @@ class BatchWatchRun {
 function imagesOf({ event }: JobEvent): readonly Image[] {
   if (event.case === "completed") return event.value.result?.images ?? [];
   return event.case === "image" && event.value.image ? [event.value.image] : [];
+}
+
+/** The same of what there is beside images. */
+function outputsOf({ event }: JobEvent): readonly Output[] {
+  if (event.case === "completed") return event.value.result?.outputs ?? [];
+  return event.case === "output" && event.value.output ? [event.value.output] : [];
 }

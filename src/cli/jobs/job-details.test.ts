@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { anyPack, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { JobState } from "../../../gen/comfyrpc/v1/job_state_pb.js";
+import { OutputKind } from "../../../gen/comfyrpc/v1/output_pb.js";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { assetIdOf, storedImageOf } from "../testing/staged-assets.ts";
 import { jobIdOf, jobOf } from "../testing/staged-jobs.ts";
@@ -39,6 +40,17 @@ it("says all that is known, each in a line that fits into 80 columns", () => {
     attemptCount: 2,
     backendName: "gpu-a",
     images: [storedImageOf(picture)],
+    outputs: [
+      {
+        nodeId: "12",
+        classType: "ShowText",
+        kind: OutputKind.TEXT,
+        mediaType: "text/plain",
+        sizeBytes: 5n,
+        assetId: assetIdOf(Buffer.from("a fox")),
+        text: "a\nfox",
+      },
+    ],
     error: {
       code: 9,
       message: "KSampler failed",
@@ -66,6 +78,9 @@ it("says all that is known, each in a line that fits into 80 columns", () => {
     "kept until  2026-01-03 03:09:08Z, in 24h00m",
     "image 1     512x512 image/png, 20 bytes, seed 42",
     `            ${assetIdOf(picture)}`,
+    "output 1    text/plain, 5 bytes, of ShowText 12",
+    `            ${assetIdOf(Buffer.from("a fox"))}`,
+    "            a fox",
     "error: NODE_FAILED: KSampler failed",
   ]);
   for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);

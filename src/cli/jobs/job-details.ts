@@ -2,11 +2,13 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { GenerationSpec, Lora } from "../../../gen/comfyrpc/v1/generation_pb.js";
 import type { Image } from "../../../gen/comfyrpc/v1/image_pb.js";
 import type { Job } from "../../../gen/comfyrpc/v1/job_pb.js";
+import type { Output } from "../../../gen/comfyrpc/v1/output_pb.js";
 import { failureLines } from "../describe-error.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { formatTime } from "../format-time.ts";
 import { plainText } from "../plain-text.ts";
 import { rpcErrorOf } from "../rpc-error.ts";
+import { shorten } from "../shorten.ts";
 import { nameOfState } from "./job-states.ts";
 
 /** All that people may want to know of `job`: a line for each thing, after its name. */
@@ -25,6 +27,7 @@ export function jobDetails(job: Job, now: Date): string[] {
     ["kept until", timeText(job.expireTime, now)],
     ["reused", job.result?.reusedJobId ?? ""],
     ...job.images.flatMap(imageFacts),
+    ...job.outputs.flatMap(outputFacts),
   ];
   const lines = facts
     .map(([name, text]): Fact => [name, plainText(text)])
@@ -34,6 +37,9 @@ export function jobDetails(job: Job, now: Date): string[] {
 }
 
 type Fact = readonly [name: string, text: string];
+
+/** Of a text, in characters. */
+const longestText = 200;
 
 const nameWidth = "kept until".length;
 
@@ -83,6 +89,24 @@ function imageFacts({ index, widthPx, heightPx, mediaType, sizeBytes, seed, asse
   return [
     [`image ${index + 1}`, facts],
     ["", assetId],
+  ];
+}
+
+function outputFacts({
+  index,
+  fileName,
+  mediaType,
+  sizeBytes,
+  nodeId,
+  classType,
+  assetId,
+  text,
+}: Output): Fact[] {
+  const what = [fileName, mediaType, formatBytes(sizeBytes), `of ${classType} ${nodeId}`].filter(Boolean);
+  return [
+    [`output ${index + 1}`, what.join(", ")],
+    ["", assetId],
+    ["", shorten(text ?? "", longestText)],
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Image } from "../../../gen/comfyrpc/v1/image_pb.js";
 import { type JobEvent, JobEventSchema } from "../../../gen/comfyrpc/v1/job_event_pb.js";
 import type { Job } from "../../../gen/comfyrpc/v1/job_pb.js";
+import type { Output } from "../../../gen/comfyrpc/v1/output_pb.js";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import type { AssetClient } from "../asset-client.ts";
 import { createProgressView } from "../create-progress-view.ts";
@@ -47,8 +48,8 @@ export interface WatchOptions {
 }
 
 /**
- * Watches a job to its end, over lost connections too, and saves its images if asked. Standard output gets the names of
- * the files, or without any the ids of the images. Aborting `context.signal` leaves the job alone and ends with 130.
+ * Watches a job to its end, over lost connections too, and saves its images and outputs if asked. Standard output gets
+ * the names of the files, or without any the ids of the images and outputs. Aborting `context.signal` leaves the job alone and ends with 130.
  */
 export async function runWatch(
   clients: WatchClients,
@@ -87,6 +88,9 @@ class WatchRun {
     try {
       const outcome = await this.#follow(job, saver);
       for (const image of outcome.result?.images ?? []) await saver?.save(image, this.#context.signal);
+      for (const output of outcome.result?.outputs ?? []) {
+        await saver?.saveOutput(output, this.#context.signal);
+      }
       this.#report(outcome, saver !== undefined);
       return exitCodeOfJob(outcome.state);
     } finally {
@@ -128,6 +132,8 @@ class WatchRun {
       await previews?.accept(event);
       const image = imageOf(event);
       if (image) await saver?.save(image, signal);
+      const output = outputOf(event);
+      if (output) await saver?.saveOutput(output, signal);
       this.#sequence = event.sequence;
       const outcome = outcomeOfEvent(event);
       if (outcome) return outcome;
@@ -144,8 +150,8 @@ class WatchRun {
   #report({ result, error }: JobOutcome, isSaved: boolean): void {
     const { json, quiet } = this.#options;
     if (json) return;
-    if (!isSaved)
-      for (const { assetId } of result?.images ?? []) this.#context.stdout.write(`${plainText(assetId)}\n`);
+    const things = [...(result?.images ?? []), ...(result?.outputs ?? [])];
+    if (!isSaved) for (const { assetId } of things) this.#context.stdout.write(`${plainText(assetId)}\n`);
     if (error) writeLines(this.#context, failureLines(rpcErrorOf(error)));
     else if (result && !quiet) writeLines(this.#context, summaryLines(result));
   }
@@ -153,6 +159,10 @@ class WatchRun {
   #writeJson(event: JobEvent): void {
     this.#context.stdout.write(jsonLine(JobEventSchema, event));
   }
+}
+
+function outputOf({ event }: JobEvent): Output | undefined {
+  return event.case === "output" ? event.value.output : undefined;
 }
 
 function imageOf({ event }: JobEvent): Image | undefined {

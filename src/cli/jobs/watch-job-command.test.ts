@@ -50,6 +50,29 @@ describe("jobs watch", () => {
     });
   });
 
+  it("saves what there is beside images under its own name, or prints its id", async () => {
+    const output = {
+      nodeId: "12",
+      mediaType: "video/mp4",
+      fileName: "fox.mp4",
+      sizeBytes: BigInt(second.byteLength),
+      assetId: assetIdOf(second),
+    };
+    const events = eventsOf(1, [
+      { case: "output", value: { output } },
+      { case: "completed", value: { result: { outputs: [output] } } },
+    ]);
+    await onStage(playing(events, jobOf(1)), async ({ run, directory }) => {
+      const seen = await run(["jobs", "watch", jobIdOf(1)]);
+      expect(seen).toMatchObject({ exitCode: 0, out: `${assetIdOf(second)}\n` });
+      expect(seen.err).toContain("1 other output");
+      const path = join(directory.path, "fox.mp4");
+      const saved = await run(["jobs", "watch", jobIdOf(1), "--out", directory.path]);
+      expect(saved).toMatchObject({ exitCode: 0, out: `${path}\n` });
+      expect(await readFile(path)).toEqual(second);
+    });
+  });
+
   it("draws a bar on a terminal", async () => {
     const io = captureIo({ columns: 80 });
     const events = lifeOf(1, [storedImageOf(picture)]);

@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from "sharp";
 import { ServiceError } from "../../domain/errors.ts";
 import { defaultQuality, type ImageFormat } from "../../domain/image.ts";
-import type { EncodedImage, ImageCodec } from "../image-codec.ts";
+import type { EncodedImage, ImageCodec, ImageFacts } from "../image-codec.ts";
 import { inspect } from "./inspect.ts";
 import { strip } from "./strip.ts";
 import { toInput } from "./to-input.ts";
@@ -10,12 +10,22 @@ import { toInput } from "./to-input.ts";
  * An image codec made of sharp (libvips). It works off the main thread, in libuv's thread pool, which it shares with the
  * file system and name lookups: as many images as the pool has threads keep those waiting.
  */
-export const sharpImageCodec: ImageCodec = { encode, preview, inspect, strip, toInput };
+export const sharpImageCodec: ImageCodec = { encode, measure, preview, inspect, strip, toInput };
 
 async function encode(source: Uint8Array, format: ImageFormat, quality?: number): Promise<EncodedImage> {
   return unlessUnreadable(async () => {
     const { data, info } = await write(sharp(source), format, quality).toBuffer({ resolveWithObject: true });
     return { data, format, widthPx: info.width, heightPx: info.height };
+  });
+}
+
+async function measure(source: Uint8Array, format: ImageFormat): Promise<ImageFacts> {
+  return unlessUnreadable(async () => {
+    const { format: found, autoOrient } = await sharp(source).metadata();
+    if (found !== (format === "avif" ? "heif" : format)) {
+      throw new Error(`it is a ${found}`);
+    }
+    return { format, widthPx: autoOrient.width, heightPx: autoOrient.height };
   });
 }
 

@@ -13,12 +13,12 @@ export function toAssetMessage(asset: AssetRecord): Asset {
     mediaType: asset.mediaType,
     sizeBytes: BigInt(asset.sizeBytes),
     sha256: asset.id,
-    widthPx: asset.widthPx,
-    heightPx: asset.heightPx,
+    widthPx: asset.widthPx ?? 0,
+    heightPx: asset.heightPx ?? 0,
     fileName: asset.fileName,
     createTime: timestampFromDate(asset.createTime),
     expireTime: timestampFromDate(asset.expireTime),
-    ...(asset.origin && { origin: { seed: 0n, ...asset.origin } }),
+    ...(asset.origin && { origin: { seed: 0n, imageIndex: 0, ...asset.origin } }),
   });
 }
 

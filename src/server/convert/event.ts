@@ -5,6 +5,7 @@ import type { JobEvent, JobEventData } from "../../domain/job-event.ts";
 import { toStatusMessage } from "../errors.ts";
 import { messageFormat } from "./format.ts";
 import { messageState } from "./job.ts";
+import { toOutputInit } from "./output.ts";
 import { toBackendInit, toImageInit, toResultMessage } from "./result.ts";
 import { toSpecMessage } from "./spec.ts";
 import { toDuration } from "./time.ts";
@@ -62,6 +63,8 @@ function eventInit(jobId: string, data: JobEventData): EventInit {
     }
     case "image":
       return { case: "image", value: { image: toImageInit(data.image), chunked: false } };
+    case "output":
+      return { case: "output", value: { output: toOutputInit(data.output) } };
     case "cancelling":
       return { case: "cancelling", value: { reason: toStatusMessage(data.failure, jobId) } };
     case "completed":

@@ -8,6 +8,7 @@ import { hasEnded, type JobRecord } from "../../domain/job-record.ts";
 import type { JobState } from "../../domain/job-state.ts";
 import type { BatchRecord, JobFilter } from "../../storage/job-store.ts";
 import { toStatusMessage } from "../errors.ts";
+import { toOutputInit } from "./output.ts";
 import { toImageInit, toResultMessage } from "./result.ts";
 import { toSpecMessage } from "./spec.ts";
 import { fromTimestamp } from "./time.ts";
@@ -55,6 +56,7 @@ function jobInit(job: JobRecord): MessageInitShape<typeof JobSchema> {
     attemptCount: attempt?.number ?? 0,
     backendName: attempt?.backend ?? "",
     images: job.images.map(toImageInit),
+    outputs: job.outputs.map(toOutputInit),
     lastSequence: job.lastSequence,
     ...(failure && { error: toStatusMessage(failure, job.id) }),
   };

@@ -9,6 +9,7 @@ import {
 import { type ImageInfo, mediaTypeOf } from "../../domain/image.ts";
 import type { BackendInfo, GenerationResult } from "../../domain/job-event.ts";
 import { messageFormat } from "./format.ts";
+import { toOutputInit } from "./output.ts";
 import { toSpecMessage } from "./spec.ts";
 import { toDuration } from "./time.ts";
 
@@ -52,6 +53,7 @@ export function toResultMessage(jobId: string, result: GenerationResult): Result
       ...(startOffsetMs === undefined ? {} : { startOffset: toDuration(startOffsetMs) }),
       ...(durationMs === undefined ? {} : { duration: toDuration(durationMs) }),
     })),
+    outputs: result.outputs.map(toOutputInit),
     reusedJobId: result.reusedJobId ?? "",
   });
 }

@@ -57,6 +57,7 @@ export function buildRecord(overrides: Partial<JobRecord> = {}): JobRecord {
     lastSequence: 2n,
     queueDeadline: startTime,
     images: [],
+    outputs: [],
     ...overrides,
   };
 }

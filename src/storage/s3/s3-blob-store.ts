@@ -168,7 +168,7 @@ class S3BlobStore implements BlobStore {
       Bucket: this.#bucket,
       Key: key,
       ResponseContentType: mediaType,
-      ResponseContentDisposition: contentDispositionOf(fileName),
+      ResponseContentDisposition: contentDispositionOf(fileName, mediaType),
     });
     const link = getSignedUrl(this.#signingClient, command, {
       signingDate: now,

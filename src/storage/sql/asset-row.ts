@@ -23,7 +23,7 @@ const assetRow = z.object({
 
 const originOfRow = z.object({
   jobId: z.string(),
-  imageIndex: z.int(),
+  imageIndex: z.int().exactOptional(),
   nodeId: z.string(),
   seed: z
     .string()
@@ -44,15 +44,14 @@ export function readAssetRow(row: unknown): AssetRecord {
     tenant: read.tenant,
     sizeBytes: read.size_bytes,
     mediaType: read.media_type,
-    widthPx: read.width_px,
-    heightPx: read.height_px,
+    ...(read.width_px > 0 && { widthPx: read.width_px, heightPx: read.height_px }),
     fileName: read.file_name,
     createTime: read.create_time,
     expireTime: read.expire_time,
     ...(read.origin_job_id !== null && {
       origin: originOfRow.parse({
         jobId: read.origin_job_id,
-        imageIndex: read.origin_image_index,
+        ...(read.origin_image_index !== null && { imageIndex: read.origin_image_index }),
         nodeId: read.origin_node_id,
         ...(read.origin_seed !== null && { seed: read.origin_seed }),
       }),
@@ -67,8 +66,8 @@ export function writeAssetRow(asset: AssetRecord): Insertable<AssetTable> {
     id: asset.id,
     size_bytes: asset.sizeBytes,
     media_type: asset.mediaType,
-    width_px: asset.widthPx,
-    height_px: asset.heightPx,
+    width_px: asset.widthPx ?? 0,
+    height_px: asset.heightPx ?? 0,
     file_name: asset.fileName,
     create_time: asset.createTime.getTime(),
     expire_time: asset.expireTime.getTime(),

@@ -6,6 +6,7 @@ import type { ImageInfo } from "../../domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../domain/job-event.ts";
 import type { JobFailure } from "../../domain/job-failure.ts";
 import type { Attempt } from "../../domain/job-record.ts";
+import type { OutputInfo } from "../../domain/output.ts";
 import { readJson } from "../../lib/lossless-json.ts";
 import { generationSchema } from "./generation-codec.ts";
 import { bigInteger, imageFormat } from "./json-values.ts";
@@ -57,6 +58,8 @@ export const planSchema: z.ZodType<GenerationPlan> = z.object({
   keeps: z.enum(["images", "everything"]).default("images"),
 });
 
+const outputPlace = z.object({ key: z.string(), position: z.number() });
+
 /** {@link ImageInfo} */
 export const imageSchema: z.ZodType<ImageInfo> = z.object({
   index: z.number(),
@@ -67,6 +70,22 @@ export const imageSchema: z.ZodType<ImageInfo> = z.object({
   sizeBytes: z.number(),
   sha256: z.string(),
   seed: bigInteger.exactOptional(),
+  place: outputPlace.exactOptional(),
+});
+
+/** {@link OutputInfo} */
+export const outputSchema: z.ZodType<OutputInfo> = z.object({
+  index: z.number(),
+  nodeId: z.string(),
+  classType: z.string(),
+  place: outputPlace,
+  // A kind of a newer version is no ground for not showing the job at all.
+  kind: z.enum(["image", "animation", "video", "audio", "model3d", "latent", "text", "file"]).catch("file"),
+  mediaType: z.string(),
+  fileName: z.string(),
+  sizeBytes: z.number(),
+  sha256: z.string(),
+  text: z.string().exactOptional(),
 });
 
 /** {@link Attempt} */
@@ -88,6 +107,7 @@ const reasons: Readonly<Record<ErrorReason, true>> = {
   NODE_FAILED: true,
   OUT_OF_MEMORY: true,
   NO_OUTPUT: true,
+  OUTPUT_TOO_LARGE: true,
   NO_BACKEND: true,
   BACKEND_LOST: true,
   BACKEND_STALLED: true,
@@ -152,6 +172,7 @@ const backendSchema = z.object({ name: z.string(), comfyUiVersion: z.string(), b
 /** {@link GenerationResult} */
 export const resultSchema: z.ZodType<GenerationResult> = z.object({
   images: z.array(imageSchema),
+  outputs: z.array(outputSchema).default([]),
   generation: generationSchema,
   graphSha256: z.string(),
   backend: backendSchema,
@@ -191,6 +212,7 @@ export const eventDataSchema: z.ZodType<LastingEventData> = z.discriminatedUnion
   }),
   z.object({ type: z.literal("nodeStarted"), nodeId: z.string(), classType: z.string(), title: z.string() }),
   z.object({ type: z.literal("image"), image: imageSchema }),
+  z.object({ type: z.literal("output"), output: outputSchema }),
   z.object({ type: z.literal("cancelling"), failure: failureSchema }),
   z.object({ type: z.literal("completed"), result: resultSchema }),
   z.object({

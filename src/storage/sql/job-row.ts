@@ -2,7 +2,7 @@ import type { Insertable } from "kysely";
 import { z } from "zod";
 import type { Attempt, JobRecord } from "../../domain/job-record.ts";
 import { writeJson } from "../../lib/lossless-json.ts";
-import { attemptSchema, failureSchema, imageSchema, json, resultSchema } from "./codecs.ts";
+import { attemptSchema, failureSchema, imageSchema, json, outputSchema, resultSchema } from "./codecs.ts";
 import type { JobInputs } from "./job-inputs.ts";
 import type { JobTable } from "./schema.ts";
 
@@ -42,6 +42,7 @@ const jobRow = z.object({
   attempt_before_json: json(attemptSchema).nullable(),
   start_time: time.nullable(),
   images_json: json(z.array(imageSchema)),
+  outputs_json: json(z.array(outputSchema)).nullable(),
   failure_json: json(failureSchema).nullable(),
   result_json: json(resultSchema).nullable(),
   end_time: time.nullable(),
@@ -84,6 +85,7 @@ export function readJobRow(row: unknown, inputs: JobInputs): StoredJob {
     ...(attempt && { attempt }),
     ...(read.start_time && { startTime: read.start_time }),
     images: read.images_json,
+    outputs: read.outputs_json ?? [],
     ...(read.failure_json && { failure: read.failure_json }),
     ...(read.result_json && { result: read.result_json }),
     ...(read.end_time && { endTime: read.end_time }),
@@ -129,6 +131,7 @@ export function writeJobRow({
     attempt_before_json: attemptBefore ? writeJson(attemptBefore) : null,
     start_time: record.startTime?.getTime() ?? null,
     images_json: writeJson(record.images),
+    outputs_json: record.outputs.length > 0 ? writeJson(record.outputs) : null,
     failure_json: record.failure ? writeJson(record.failure) : null,
     result_json: record.result ? writeJson(record.result) : null,
     end_time: record.endTime?.getTime() ?? null,

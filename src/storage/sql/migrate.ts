@@ -3,11 +3,12 @@ import type { Clock } from "../../lib/clock.ts";
 import { NewerDatabaseError } from "./database-failure.ts";
 import { jobsAndAssets } from "./migrations/jobs-and-assets.ts";
 import type { Migration } from "./migrations/migration.ts";
+import { outputsOfJobs } from "./migrations/outputs-of-jobs.ts";
 import { templates } from "./migrations/templates.ts";
 import type { SqlAccess } from "./sql-access.ts";
 
 /** All there are, in order: the first makes version 1 of the schema. */
-export const migrations: readonly Migration[] = [jobsAndAssets, templates];
+export const migrations: readonly Migration[] = [jobsAndAssets, templates, outputsOfJobs];
 
 /** What a migration is run with. */
 export interface MigrateOptions {

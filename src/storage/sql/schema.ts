@@ -60,6 +60,8 @@ export interface JobTable {
   attempt_before_json: string | null;
   start_time: number | null;
   images_json: string;
+  /** Null in rows of before there were any. */
+  outputs_json: string | null;
   failure_json: string | null;
   result_json: string | null;
   end_time: number | null;
@@ -141,6 +143,7 @@ export interface AssetTable {
   id: string;
   size_bytes: number;
   media_type: string;
+  /** 0 for what is no picture. */
   width_px: number;
   height_px: number;
   file_name: string;
@@ -148,6 +151,7 @@ export interface AssetTable {
   expire_time: number;
   /** The job that made it; all four are null for an upload. */
   origin_job_id: string | null;
+  /** Null for what is no image. */
   origin_image_index: number | null;
   origin_node_id: string | null;
   /** Decimal, since it has 64 bits without a sign. */

@@ -144,6 +144,7 @@ export async function updateJobs(
           attempt_before_json: eb.ref("excluded.attempt_before_json"),
           start_time: eb.ref("excluded.start_time"),
           images_json: eb.ref("excluded.images_json"),
+          outputs_json: eb.ref("excluded.outputs_json"),
           failure_json: eb.ref("excluded.failure_json"),
           result_json: eb.ref("excluded.result_json"),
           end_time: eb.ref("excluded.end_time"),
@@ -157,7 +158,7 @@ export async function updateJobs(
       .execute();
   }
   await insertEvents(db, changes);
-  // Whoever reports an image has just kept its asset.
+  // Whoever reports an image or output has just kept its asset.
   await insertAssets(dialect, db, changes.flatMap(assetsOfEvents), { mayMiss: true });
 }
 
@@ -175,17 +176,17 @@ async function insertEvents(db: Db, changes: readonly ChangedJob[]): Promise<voi
   }
 }
 
-/** What a new job refers to: what its graph reads, and images of an earlier job. */
+/** What a new job refers to: what its graph reads, and images and outputs of an earlier job. */
 function assetsOfNew(change: ChangedJob): readonly Insertable<JobAssetTable>[] {
   const { id: job_id, tenant, plan } = change.job.record;
   const inputs = plan.inputs.map(({ assetId }) => ({ job_id, tenant, asset_id: assetId }));
   return [...inputs, ...assetsOfEvents(change)];
 }
 
-/** Images that are reported of a job. */
+/** Images and outputs that are reported of a job. */
 function assetsOfEvents({ job: { record }, events }: ChangedJob): readonly Insertable<JobAssetTable>[] {
   return events.flatMap(({ data }) =>
-    data.type === "image" ? [{ job_id: record.id, tenant: record.tenant, asset_id: data.image.sha256 }] : [],
+    assetsOf(data).map((asset_id) => ({ job_id: record.id, tenant: record.tenant, asset_id })),
   );
 }
 
@@ -223,12 +224,24 @@ async function insertAssets(
         "an image that the job needs is not there any more: it has just expired or was deleted",
       );
     }
-    // Two images of a job may be equal, and one may come again in another attempt.
+    // Two of a job may be equal, and one may come again in another attempt.
     await db
       .insertInto("job_assets")
       .values(some)
       .onConflict((conflict) => conflict.doNothing())
       .execute();
+  }
+}
+
+/** Ids of the assets that an event tells of for the first time. */
+function assetsOf(data: LastingEventData): readonly string[] {
+  switch (data.type) {
+    case "image":
+      return [data.image.sha256];
+    case "output":
+      return [data.output.sha256];
+    default:
+      return [];
   }
 }
 

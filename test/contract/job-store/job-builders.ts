@@ -6,6 +6,7 @@ import { type ImageInfo, mediaTypeOf } from "../../../src/domain/image.ts";
 import type { GenerationResult, LastingEventData } from "../../../src/domain/job-event.ts";
 import type { JobFailure } from "../../../src/domain/job-failure.ts";
 import type { JobRecord } from "../../../src/domain/job-record.ts";
+import type { OutputInfo } from "../../../src/domain/output.ts";
 import type { AssetStore } from "../../../src/storage/asset-store.ts";
 import type {
   Claim,
@@ -176,10 +177,27 @@ export function buildImage(index: number): ImageInfo {
   };
 }
 
+/** An output whose bytes differ with `index`. */
+export function buildOutput(index: number): OutputInfo {
+  return {
+    index,
+    nodeId: "12",
+    classType: "ShowText",
+    place: { key: "text", position: index },
+    kind: "text",
+    mediaType: "text/plain",
+    fileName: "",
+    sizeBytes: 3,
+    sha256: createHash("sha256").update(`output ${index}`).digest("hex"),
+    text: "a\0b",
+  };
+}
+
 /** What a job with so many images has done. */
 export function buildResult(imageCount = 1, overrides: Partial<GenerationResult> = {}): GenerationResult {
   return {
     images: Array.from({ length: imageCount }, (_, i) => buildImage(i)),
+    outputs: [],
     generation: buildGeneration({ imageCount }),
     graphSha256: "ab".repeat(32),
     backend: { name: "gpu-1", comfyUiVersion: "0.3.70", builtIn: false },
@@ -195,15 +213,19 @@ export function buildResult(imageCount = 1, overrides: Partial<GenerationResult>
   };
 }
 
-/** Keeps the images of a result, as a job that made them has done. */
+/** Keeps the images and outputs of a result, as a job that made them has done. */
 export async function keepImages(
   assets: AssetStore,
-  { images }: GenerationResult,
+  { images, outputs }: GenerationResult,
   tenant = "",
 ): Promise<void> {
   for (const { sha256, format, sizeBytes, widthPx, heightPx } of images) {
     const asset = { id: sha256, tenant, sizeBytes, widthPx, heightPx, fileName: "", createTime: startTime };
     await assets.put({ ...asset, mediaType: mediaTypeOf[format], expireTime: at(3_600) }, never);
+  }
+  for (const { sha256, mediaType, fileName, sizeBytes } of outputs) {
+    const asset = { id: sha256, tenant, sizeBytes, mediaType, fileName, createTime: startTime };
+    await assets.put({ ...asset, expireTime: at(3_600) }, never);
   }
 }
 
@@ -234,6 +256,11 @@ export function started(attempt = 1): LastingEventData {
 /** The event that an image is finished. */
 export function produced(index: number): LastingEventData {
   return { type: "image", image: buildImage(index) };
+}
+
+/** The event that something beside images is there. */
+export function left(index: number): LastingEventData {
+  return { type: "output", output: buildOutput(index) };
 }
 
 /** The event that a node has begun. */

@@ -6,12 +6,14 @@ import {
   buildFailure,
   buildImage,
   buildJob,
+  buildOutput,
   buildResult,
   buildWrite,
   claimOne,
   completed,
   finish,
   lease,
+  left,
   never,
   nodeStarted,
   produced,
@@ -43,17 +45,18 @@ export function recording(open: () => Promise<TestStore>): void {
       },
     ]);
     store.clock.advance(1_000);
-    const result = buildResult(2);
+    const result = buildResult(2, { outputs: [buildOutput(0)] });
     const [last] = await store.jobs.record(
-      [buildWrite(job.id, held, [produced(0), produced(1), completed(result)])],
+      [buildWrite(job.id, held, [produced(0), left(0), produced(1), completed(result)])],
       never,
     );
     const record = {
       ...job,
       startTime: at(1),
-      lastSequence: 7n,
+      lastSequence: 8n,
       state: "succeeded",
       images: [buildImage(0), buildImage(1)],
+      outputs: [buildOutput(0)],
       result,
       endTime: at(2),
       expireTime: at(9),

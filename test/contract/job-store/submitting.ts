@@ -8,6 +8,7 @@ import {
   all,
   at,
   buildJob,
+  buildOutput,
   buildRequest,
   buildResult,
   buildSubmission,
@@ -40,6 +41,7 @@ export function submitting(open: () => Promise<TestStore>): void {
       state: "queued",
       lastSequence: 2n,
       images: [],
+      outputs: [],
     });
     expect(await store.other.get("", job.id, never)).toEqual(record);
     expect(await store.other.readEvents(job.id, 0n, never)).toEqual([
@@ -217,14 +219,15 @@ export function submitting(open: () => Promise<TestStore>): void {
 
   it("ends a job at once that is made of an earlier result, even if the queue is full", async () => {
     await using store = await open();
-    const result = buildResult(2, { reusedJobId: randomUUID() });
+    const result = buildResult(2, { reusedJobId: randomUUID(), outputs: [buildOutput(0)] });
     const job = buildJob({ result, retentionMs: 5_000 });
     await keepImages(store.assets, result);
     const [record] = await submitted(store.jobs, buildSubmission([job], { maxQueued: 0 }));
     expect(record).toMatchObject({
       state: "succeeded",
-      lastSequence: 4n,
+      lastSequence: 5n,
       images: result.images,
+      outputs: result.outputs,
       result,
       endTime: startTime,
       expireTime: at(5),
@@ -235,7 +238,8 @@ export function submitting(open: () => Promise<TestStore>): void {
       [1n, "accepted"],
       [2n, "image"],
       [3n, "image"],
-      [4n, "completed"],
+      [4n, "output"],
+      [5n, "completed"],
     ]);
     expect(events?.at(-1)?.data).toEqual({ type: "completed", result });
     expect(await store.jobs.claim(await lease(store.jobs), 5, randomUUID, never)).toEqual([]);
@@ -243,9 +247,9 @@ export function submitting(open: () => Promise<TestStore>): void {
 
   it("refuses a job that is made of an earlier result whose images are gone, or another tenant's", async () => {
     await using store = await open();
-    const result = buildResult(2);
+    const result = buildResult(2, { outputs: [buildOutput(0)] });
     await keepImages(store.assets, result, "b");
-    await keepImages(store.assets, buildResult(1));
+    await keepImages(store.assets, buildResult(2));
     const submission = buildSubmission([buildJob({ result })], { request: buildRequest("r1") });
     await expect(store.jobs.submit(submission, never)).rejects.toMatchObject({ reason: "ASSET_NOT_FOUND" });
     expect(await store.jobs.list("", all, 10, never)).toEqual([]);

@@ -111,6 +111,7 @@ function toStoredJob({ tenant, request, batchId }: Submission, job: NewJob, inde
       state: "queued",
       lastSequence: 0n,
       images: [],
+      outputs: [],
     },
     attachedCount: attached ? 1 : 0,
   };
@@ -125,6 +126,7 @@ function firstEvents({ generation, result }: NewJob, jobsAhead: number): readonl
     : [
         { type: "accepted", generation },
         ...result.images.map((image) => ({ type: "image", image }) as const),
+        ...result.outputs.map((output) => ({ type: "output", output }) as const),
         { type: "completed", result },
       ];
 }

@@ -64,7 +64,7 @@ describe("the images of a job", () => {
     const { home, replica } = alone;
     replica.faults.break("stage", "put");
     const { id } = await replica.submit();
-    await waitUntil(() => replica.log.text.includes("cannot store an image"), "it has failed once");
+    await waitUntil(() => replica.log.text.includes("cannot store an output"), "it has failed once");
     replica.faults.break("put");
     await waitUntil(() => replica.faults.calls.includes("put"), "the bytes have been taken in");
     replica.faults.mend();
@@ -104,7 +104,7 @@ describe("the images of a job", () => {
     const { replica } = alone;
     replica.faults.break("stage");
     const { id } = await replica.submit();
-    await waitUntil(() => replica.log.text.includes("cannot store an image"), "it has failed once");
+    await waitUntil(() => replica.log.text.includes("cannot store an output"), "it has failed once");
     await replica.service.cancel(id, caller, never);
     expect(await replica.end(id)).toMatchObject({ state: "cancelled" });
     replica.faults.mend();
