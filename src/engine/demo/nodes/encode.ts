@@ -1,8 +1,8 @@
 import type { Canvas } from "../picture/canvas.ts";
 import { type Box, crop } from "../picture/crop.ts";
-import type { Plane } from "../picture/denoise.ts";
 import { absorbPicture } from "../picture/develop.ts";
 import type { Pixels } from "../picture/picture.ts";
+import type { Plane } from "../picture/plane.ts";
 import { resample } from "../picture/resample.ts";
 import { PythonError } from "../python.ts";
 import { LATENT_CELL_PX } from "./latent-painter.ts";
@@ -42,6 +42,7 @@ export function latentOf(canvases: readonly Canvas[]): Latent {
     canvases,
     noise: 0,
     seed: undefined,
+    checkpoint: undefined,
     noiseMask: undefined,
     places: undefined,
   };

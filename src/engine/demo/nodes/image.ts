@@ -1,8 +1,8 @@
 import { blurPicture } from "../picture/blur.ts";
 import { toBytes } from "../picture/bytes.ts";
 import { crop } from "../picture/crop.ts";
-import type { Plane } from "../picture/denoise.ts";
 import type { Pixels } from "../picture/picture.ts";
+import type { Plane } from "../picture/plane.ts";
 import { cropToShape, scalePicture } from "../picture/scale.ts";
 import { PythonError } from "../python.ts";
 import { layOver } from "./lay-over.ts";

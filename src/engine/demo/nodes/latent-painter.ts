@@ -1,6 +1,8 @@
 import { type Canvas, createCanvas } from "../picture/canvas.ts";
-import { denoisePicture, type Plane } from "../picture/denoise.ts";
-import { drawNow, type Recipe } from "../picture/picture.ts";
+import { denoisePicture } from "../picture/denoise.ts";
+import type { GuidedRecipe } from "../picture/guided.ts";
+import { drawNow } from "../picture/picture.ts";
+import type { Plane } from "../picture/plane.ts";
 import { resample } from "../picture/resample.ts";
 import type { Latent, Mask } from "./value.ts";
 
@@ -16,7 +18,7 @@ export const LATENT_CELL_PX = 8;
  */
 export function painterOf(
   latent: Latent,
-  recipe: Recipe,
+  recipe: GuidedRecipe,
   denoise: number,
 ): (index: number, width: number, height: number) => Generator<void, Canvas, void> {
   const masks = latent.noiseMask ? cellsOf(latent.noiseMask, latent) : undefined;

@@ -1,4 +1,4 @@
-import type { Plane } from "../picture/denoise.ts";
+import type { Plane } from "../picture/plane.ts";
 import { resample } from "../picture/resample.ts";
 
 /** A picture of three numbers a pixel. */

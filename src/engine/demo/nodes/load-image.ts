@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import sharp from "sharp";
 import type { Json } from "../json.ts";
-import type { Plane } from "../picture/denoise.ts";
 import type { Pixels } from "../picture/picture.ts";
+import type { Plane } from "../picture/plane.ts";
 import { PythonError, pythonText } from "../python.ts";
 import type { InputSpec, NodeDefinition, NodeInputs, Surroundings } from "./node.ts";
 

@@ -1,4 +1,5 @@
 import { familyOf } from "../model-family.ts";
+import type { LoraUse } from "../picture/picture.ts";
 import type { HintReading } from "../picture/trace.ts";
 import type { InputSpec, NodeContext, NodeDefinition, NodeInputs } from "./node.ts";
 import type { Model } from "./value.ts";
@@ -41,8 +42,8 @@ export const loaders: readonly NodeDefinition[] = [
     outputs: [{ type: "MODEL" }, { type: "CLIP" }],
     run: (inputs) => {
       const clip = inputs.value("clip", "CLIP");
-      const lora = { name: inputs.text("lora_name"), strength: inputs.number("strength_clip") };
-      return { values: [modelWithLora(inputs), { ...clip, loras: [...clip.loras, lora] }] };
+      const loras = withLora(clip.loras, inputs, "strength_clip");
+      return { values: [modelWithLora(inputs), { ...clip, loras }] };
     },
   },
   {
@@ -115,13 +116,18 @@ export async function loadModel({ load, models }: NodeContext, folder: string, n
   await load(name);
   const architecture = models.metadata(folder, name)?.["modelspec.architecture"];
   const family = familyOf(typeof architecture === "string" ? architecture : "");
-  return { kind: "MODEL", checkpoint: name, family, loras: [] };
+  return { kind: "MODEL", checkpoint: name, family, loras: [], schedule: "", rescaled: 0 };
 }
 
 function modelWithLora(inputs: NodeInputs): Model {
   const model = inputs.value("model", "MODEL");
-  const lora = { name: inputs.text("lora_name"), strength: inputs.number("strength_model") };
-  return { ...model, loras: [...model.loras, lora] };
+  return { ...model, loras: withLora(model.loras, inputs, "strength_model") };
+}
+
+/** A LoRA of no strength leaves things as they are. */
+function withLora(loras: readonly LoraUse[], inputs: NodeInputs, strengthInput: string): readonly LoraUse[] {
+  const lora = { name: inputs.text("lora_name"), strength: inputs.number(strengthInput) };
+  return lora.strength === 0 ? loras : [...loras, lora];
 }
 
 function strength(): InputSpec {

@@ -1,6 +1,6 @@
 import { toBytes } from "../picture/bytes.ts";
-import type { Plane } from "../picture/denoise.ts";
 import { growPlane } from "../picture/grow.ts";
+import type { Plane } from "../picture/plane.ts";
 import { PythonError } from "../python.ts";
 import { cropPlane } from "./encode.ts";
 import { reserve } from "./memory.ts";

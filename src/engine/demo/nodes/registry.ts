@@ -1,14 +1,18 @@
 import { conditioning } from "./conditioning.ts";
+import { control } from "./control.ts";
+import { customSampling } from "./custom-sampling.ts";
 import { image } from "./image.ts";
 import { imageScaling } from "./image-scaling.ts";
 import { latent } from "./latent.ts";
 import { loadImage } from "./load-image.ts";
 import { loaders } from "./loaders.ts";
 import { mask } from "./mask.ts";
+import { modelSampling } from "./model-sampling.ts";
 import type { NodeDefinition } from "./node.ts";
 import { sampling } from "./sampling.ts";
 import { save } from "./save.ts";
 import { splitLoaders } from "./split-loaders.ts";
+import { textEncoders } from "./text-encoders.ts";
 import { vae } from "./vae.ts";
 
 /** All node classes by name. */
@@ -24,6 +28,10 @@ export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
     ...image,
     ...imageScaling,
     ...mask,
+    ...customSampling,
+    ...modelSampling,
+    ...textEncoders,
+    ...control,
     ...save,
   ].map((node) => [node.classType, node]),
 );

@@ -1,3 +1,6 @@
+import type { InputSpec } from "./node.ts";
+import type { Model } from "./value.ts";
+
 /** Sampling methods, in ComfyUI's order. */
 export const SAMPLERS: readonly string[] = [
   "euler",
@@ -59,3 +62,18 @@ export const SCHEDULERS: readonly string[] = [
   "linear_quadratic",
   "kl_optimal",
 ];
+
+/** An input for a seed. */
+export function seedInput(): InputSpec {
+  return { type: "INT", options: { default: 0, min: 0, max: 2n ** 64n - 1n, control_after_generate: true } };
+}
+
+/** An input for cfg. */
+export function cfgInput(): InputSpec {
+  return { type: "FLOAT", options: { default: 8, min: 0, max: 100, step: 0.1, round: 0.01 } };
+}
+
+/** How noise is spread over the steps: as the scheduler says, on a model that may have its own mind. */
+export function scheduleOf(scheduler: string, { schedule }: Model): string {
+  return schedule === "" ? scheduler : `${scheduler}, ${schedule}`;
+}

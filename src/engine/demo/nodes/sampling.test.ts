@@ -1,22 +1,22 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../json.ts";
 import { decoded, difference, latentOf, runNode, testPicture, valueIn } from "../testing/run-node.ts";
+import { testModel, testText } from "../testing/test-values.ts";
 import type { Latent, Mask, Value } from "./value.ts";
 
 const before = testPicture(64, 48);
 
 /** Samples `latent` at `denoise` and decodes the result. */
 async function sample(latent: Latent, denoise: number, changes: Record<string, Json> = {}): Promise<Latent> {
-  const clip = { kind: "CLIP", encoders: [], loras: [], layer: -1 } as const;
   const inputs: Record<string, Json | Value> = {
-    model: { kind: "MODEL", checkpoint: "demo-sd15.safetensors", family: { usualCfg: 7 }, loras: [] },
+    model: testModel(),
     seed: 7,
     steps: 20,
     cfg: 7,
     sampler_name: "euler",
     scheduler: "normal",
-    positive: { kind: "CONDITIONING", text: "a red fox in the snow", clip },
-    negative: { kind: "CONDITIONING", text: "", clip },
+    positive: testText("a red fox in the snow"),
+    negative: testText(""),
     latent_image: latent,
     denoise,
     ...changes,
@@ -90,11 +90,14 @@ describe("a sampler on a picture", () => {
 });
 
 describe("a VAE", () => {
-  it.each(["", "demo-vae.safetensors"])("gives a picture back that %j has encoded", async (name) => {
-    const pixels = { kind: "IMAGE", images: [before] } as const;
-    const encoded = await runNode("VAEEncode", { pixels, vae: { kind: "VAE", name } });
-    expect((await decoded(valueIn(encoded, "LATENT"), name))[0]).toEqual(before);
-  });
+  it.each(["", "demo-vae.safetensors", "demo-vae_flux.safetensors"])(
+    "gives a picture back that %j has encoded",
+    async (name) => {
+      const pixels = { kind: "IMAGE", images: [before] } as const;
+      const encoded = await runNode("VAEEncode", { pixels, vae: { kind: "VAE", name } });
+      expect((await decoded(valueIn(encoded, "LATENT"), name))[0]).toEqual(before);
+    },
+  );
 
   it("has colours of its own, which show in what is painted", async () => {
     const painted = await sample(await latentOf(before), 1);

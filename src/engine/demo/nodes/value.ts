@@ -1,8 +1,9 @@
 import type { ModelFamily } from "../model-family.ts";
 import type { Canvas } from "../picture/canvas.ts";
-import type { Plane } from "../picture/denoise.ts";
+import type { Surroundings } from "../picture/guided.ts";
 import type { LoraUse, Pixels } from "../picture/picture.ts";
-import type { HintReading } from "../picture/trace.ts";
+import type { Plane } from "../picture/plane.ts";
+import type { Hint, HintReading } from "../picture/trace.ts";
 
 /** A diffusion model: which file it stands for, and what has been put on it. */
 export interface Model {
@@ -10,6 +11,10 @@ export interface Model {
   readonly checkpoint: string;
   readonly family: ModelFamily;
   readonly loras: readonly LoraUse[];
+  /** How its noise is spread over the steps, as a text that tells one way from another; empty for its own. */
+  readonly schedule: string;
+  /** How much of the harshness of a high cfg is taken back, 0 to 1. */
+  readonly rescaled: number;
 }
 
 /** A text encoder, or several that work together. */
@@ -43,11 +48,44 @@ export interface UpscaleModel {
   readonly scale: number;
 }
 
-/** An encoded text. */
-export interface Conditioning {
-  readonly kind: "CONDITIONING";
+/** A part of the way from noise to picture: 0 is its begin, 1 its end. */
+export interface StepRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Hints that a picture is to follow. */
+export interface Control {
+  readonly hints: readonly Hint[];
+  readonly strength: number;
+  readonly steps: StepRange;
+}
+
+/** One encoded text, and the way in which it guides a sampler. */
+export interface ConditioningPart {
   readonly text: string;
   readonly clip: Clip;
+  /** Whatever else was said when it was encoded. */
+  readonly details: readonly string[];
+  /** A text that it has been averaged with, and the share of that, 0 to 1. */
+  readonly averaged: { readonly text: string; readonly share: number } | undefined;
+  /** How closely a model that heeds this follows it; its own choice, if nothing. */
+  readonly guidance: number | undefined;
+  /** When it counts. */
+  readonly steps: StepRange;
+  /** Where it counts, in any size; everywhere, if nothing. */
+  readonly region: Plane | undefined;
+  /** How much it counts there, 0 to 10. */
+  readonly strength: number;
+  readonly controls: readonly Control[];
+  readonly surroundings: Surroundings | undefined;
+}
+
+/** Encoded texts that guide a sampler together. */
+export interface Conditioning {
+  readonly kind: "CONDITIONING";
+  /** At least one. */
+  readonly parts: readonly ConditioningPart[];
 }
 
 /** Latent images: in this engine, pictures whose numbers are finer than bytes, in the colours of a VAE. */
@@ -63,6 +101,8 @@ export interface Latent {
   readonly noise: number;
   /** The seed that it was last painted with. */
   readonly seed: bigint | undefined;
+  /** The model that it was last painted from noise with. */
+  readonly checkpoint: string | undefined;
   /** Where samplers may paint, in any size; everywhere, if nothing. */
   readonly noiseMask: Mask | undefined;
   /** For which place in a batch samplers paint each of them; nothing: for the one where it is. */
@@ -89,6 +129,35 @@ export interface Sampler {
   readonly name: string;
 }
 
+/** The noise that a sampler begins with. */
+export interface Noise {
+  readonly kind: "NOISE";
+  /** 0 to 2^64 − 1; nothing: it adds none. */
+  readonly seed: bigint | undefined;
+}
+
+/** What leads a sampler. */
+export interface Guider {
+  readonly kind: "GUIDER";
+  readonly model: Model;
+  readonly positive: Conditioning;
+  readonly negative: Conditioning | undefined;
+  readonly cfg: number;
+}
+
+/** Levels of noise from step to step. */
+export interface Sigmas {
+  readonly kind: "SIGMAS";
+  /** Name of the scheduler, with what the model has to say on it. */
+  readonly schedule: string;
+  /** Steps of the whole schedule, of which those after `from` up to `to` are meant. */
+  readonly steps: number;
+  readonly from: number;
+  readonly to: number;
+  /** How much noise the whole schedule begins with, 0 to 1. */
+  readonly denoise: number;
+}
+
 /** What travels along the links of a graph. */
 export type Value =
   | Model
@@ -100,7 +169,10 @@ export type Value =
   | Latent
   | Image
   | Mask
-  | Sampler;
+  | Sampler
+  | Noise
+  | Guider
+  | Sigmas;
 
 /** The value of one kind. */
 export type ValueOf<Kind extends Value["kind"]> = Extract<Value, { readonly kind: Kind }>;

@@ -1,16 +1,10 @@
 import { type Canvas, eachRow } from "./canvas.ts";
-import { paintPicture, type Recipe } from "./picture.ts";
-
-/** Numbers from 0 to 1, row by row from the top. */
-export interface Plane {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Float32Array;
-}
+import { type GuidedRecipe, paintGuided } from "./guided.ts";
+import type { Plane } from "./plane.ts";
 
 /** What a sampler does to one picture. */
 export interface Denoising {
-  readonly recipe: Recipe;
+  readonly recipe: GuidedRecipe;
   /** What was there before; nothing if the picture is painted from noise alone. */
   readonly before: Canvas | undefined;
   /** How much of what was there before is replaced, 0 to 1. */
@@ -28,7 +22,7 @@ export function* denoisePicture(
   width: number,
   height: number,
 ): Generator<void, Canvas, void> {
-  const canvas = yield* paintPicture(recipe, width, height);
+  const canvas = yield* paintGuided(recipe, width, height);
   if (!before) {
     return canvas;
   }

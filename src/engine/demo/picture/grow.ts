@@ -1,4 +1,4 @@
-import type { Plane } from "./denoise.ts";
+import type { Plane } from "./plane.ts";
 
 /**
  * Lets the light parts of a mask grow by `steps` pixels, or shrink if negative: in all eight directions, or, with

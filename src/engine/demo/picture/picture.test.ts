@@ -13,6 +13,8 @@ const recipe: Recipe = {
   checkpoint: "demo-sd15.safetensors",
   loras: [],
   clipLayer: -1,
+  details: [],
+  refiner: "",
 };
 
 function draw(change: Partial<Recipe> = {}, size = 64): Float32Array {
@@ -43,6 +45,8 @@ describe("a picture", () => {
     ["scheduler", { scheduler: "karras" }],
     ["checkpoint", { checkpoint: "demo-sdxl.safetensors" }],
     ["clip layer", { clipLayer: -2 }],
+    ["details", { details: ["demo-t5xxl.safetensors"] }],
+    ["refiner", { refiner: "demo-sdxl_refiner.safetensors" }],
     ["watercolour LoRA", { loras: [{ name: "demo-watercolor.safetensors", strength: 1 }] }],
     ["neon LoRA", { loras: [{ name: "demo-neon.safetensors", strength: 0.8 }] }],
   ])("changes visibly with the %s", (_, change) => {

@@ -35,6 +35,10 @@ export interface Recipe {
   readonly loras: readonly LoraUse[];
   /** −1 for all layers of the text encoder, −2 for all but the last, and so on. */
   readonly clipLayer: number;
+  /** Whatever else is different in the way that it was asked for; it shows in details. */
+  readonly details: readonly string[];
+  /** The checkpoint that finishes what another one has begun; empty if there is none. */
+  readonly refiner: string;
 }
 
 /** Paints a picture in any size, 0 to 255. Pauses now and then, see `Work`; ends with the picture. */
@@ -63,9 +67,12 @@ function sceneOf(recipe: Recipe): Scene {
     (hash, lora) => hashPair(hash, hashText(`${lora.name}:${lora.strength}`)),
     0,
   );
-  const manner = hashPair(
-    hashText(`${recipe.sampler}/${recipe.scheduler}`),
-    hashPair(hashText(recipe.negativePrompt), loras),
+  const manner = recipe.details.reduce(
+    (hash, detail) => hashPair(hash, hashText(detail)),
+    hashPair(
+      hashText(`${recipe.sampler}/${recipe.scheduler}`),
+      hashPair(hashText(recipe.negativePrompt), loras),
+    ),
   );
   const skipped = -1 - recipe.clipLayer;
   return composeScene(
@@ -84,12 +91,14 @@ function sceneOf(recipe: Recipe): Scene {
 
 function finishOf(recipe: Recipe): Finish {
   const guided = recipe.cfg - 7;
+  const refined = recipe.refiner === "" ? 0 : 1;
   return {
     seed: hashPair(hashSeed(recipe.seed), recipe.index),
     noise: unsettled(recipe.steps),
-    saturation: Math.min(1.6, Math.max(0.45, 1 + guided * (guided < 0 ? 0.075 : 0.035))),
-    contrast: Math.min(1.5, Math.max(0.75, 1 + guided * 0.02)),
-    grain: recipe.checkpoint.includes("xl") ? 1.2 : 2.4,
+    saturation:
+      Math.min(1.6, Math.max(0.45, 1 + guided * (guided < 0 ? 0.075 : 0.035))) * (1 + 0.2 * refined),
+    contrast: Math.min(1.5, Math.max(0.75, 1 + guided * 0.02)) * (1 + 0.25 * refined),
+    grain: (recipe.checkpoint.includes("xl") ? 1.2 : 2.4) * (1 - 0.7 * refined),
     neon: Math.min(0.75, Math.max(0, 0.5 * loraStrength(recipe, "neon"))),
     watercolour: Math.min(1, Math.max(0, loraStrength(recipe, "watercolor"))),
   };
