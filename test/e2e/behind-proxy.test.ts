@@ -47,7 +47,10 @@ describe("a ComfyUI behind a proxy with TLS and a base path", () => {
     await using service = await startService(config, logger);
     await service.ready(AbortSignal.timeout(10_000));
     using client = connectImages(service.url);
-    const { failure, events, result } = await draw(client, spec);
+    engine.faults.order({ type: "stall", classType: "KSampler", step: spec.steps }); // until a preview is there
+    const { failure, events, result } = await draw(client, spec, {
+      onEvent: ({ event }) => event.case === "preview" && engine.faults.clear(),
+    });
     expect(failure).toBeUndefined();
     expect(result?.images).toMatchObject([{ widthPx: 64, heightPx: 64 }]);
     expect(events.map(({ event }) => event.case)).toContain("nodeStarted");

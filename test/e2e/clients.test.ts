@@ -43,12 +43,14 @@ describe.each(allKinds)("$name", ({ open }) => {
   });
 
   it("sees the events of a job in order, with previews, and the image in chunks", async () => {
+    fixture.engine.faults.order({ type: "stall", classType: "KSampler", step: 8 }); // until a preview is there
     const events = await collectEvents(
       client.generateWithProgress(
         { ...spec, steps: 8, preview: { maxSidePx: 64 }, output: { inlineLimitBytes: 100 } },
         {},
         soon(),
       ),
+      (event) => event.preview !== undefined && fixture.engine.faults.clear(),
     );
     expectOrderedEvents(events);
     const previews = events.flatMap(({ preview }) => preview ?? []);
