@@ -1,13 +1,15 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { AssetService as AssetServiceSchema } from "../gen/comfyrpc/v1/asset_service_pb.js";
+import { CatalogService as CatalogServiceSchema } from "../gen/comfyrpc/v1/catalog_service_pb.js";
 import { ImageService } from "../gen/comfyrpc/v1/image_service_pb.js";
 import { JobService as JobServiceSchema } from "../gen/comfyrpc/v1/job_service_pb.js";
 import { chooseBackends, createEngines } from "./app/backends.ts";
-import { assetOptions, jobsOptions, listenerOptions } from "./app/options.ts";
+import { assetOptions, catalogOptions, jobsOptions, listenerOptions, serverFacts } from "./app/options.ts";
 import { ReadinessWatch } from "./app/readiness.ts";
 import { openStores } from "./app/stores.ts";
 import { AssetService } from "./assets/asset-service.ts";
+import { CatalogService } from "./catalog/catalog-service.ts";
 import type { Config } from "./config/config.ts";
 import { ServiceError } from "./domain/errors.ts";
 import { sharpImageCodec } from "./imaging/sharp/sharp-image-codec.ts";
@@ -15,6 +17,7 @@ import { startJobs } from "./jobs/start-jobs.ts";
 import { systemClock } from "./lib/clock.ts";
 import { createAssetRoute } from "./server/asset-route.ts";
 import { assetServiceRoutes } from "./server/asset-service-routes.ts";
+import { catalogServiceRoutes } from "./server/catalog-service-routes.ts";
 import type { HealthFacts } from "./server/convert/health.ts";
 import { createHealth } from "./server/health.ts";
 import { logCalls } from "./server/interceptors/log-calls.ts";
@@ -91,13 +94,14 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   const draining = new AbortController();
   const shutdown = new AbortController();
   const readiness = new ReadinessWatch(engines, jobs.storeWatch, draining.signal);
+  const backends = () => engines.map((engine) => ({ name: engine.name, health: engine.health() }));
   const facts = (): HealthFacts => ({
     ...readiness.current(),
     version,
     uptimeMs: systemClock.monotonicMs() - startMs,
     queuedCount: jobs.storeWatch.counts.queued,
     runningCount: jobs.storeWatch.counts.running,
-    backends: engines.map((engine) => ({ name: engine.name, health: engine.health() })),
+    backends: backends(),
   });
   const { service } = jobs;
   const { blobs } = stores;
@@ -111,12 +115,22 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
         }),
       jobServiceRoutes({ jobs: service, blobs }),
       assetServiceRoutes({ assets }),
+      catalogServiceRoutes({
+        catalog: new CatalogService(catalogOptions, { engines }),
+        serverFacts: serverFacts(config, version),
+        backends,
+      }),
       createHealth({
         source: {
           current: () => readiness.current().ready,
           watch: (signal) => readiness.watch(signal),
         },
-        following: [ImageService.typeName, JobServiceSchema.typeName, AssetServiceSchema.typeName],
+        following: [
+          ImageService.typeName,
+          JobServiceSchema.typeName,
+          AssetServiceSchema.typeName,
+          CatalogServiceSchema.typeName,
+        ],
         constant: standardServices,
         draining: draining.signal,
       }),

@@ -1,6 +1,9 @@
 import type { AssetServiceOptions } from "../assets/asset-service.ts";
+import type { CatalogServiceOptions } from "../catalog/catalog-service.ts";
 import type { Config } from "../config/config.ts";
+import { defaultInlineLimitBytes } from "../domain/resolve/resolve-output.ts";
 import type { JobsOptions } from "../jobs/start-jobs.ts";
+import type { ServerFacts } from "../server/convert/server-info.ts";
 import type { ListenerOptions } from "../server/listener/listener-options.ts";
 
 /** What `config` says about jobs. `owner` is unique for this process. */
@@ -46,6 +49,38 @@ export function assetOptions(config: Config): AssetServiceOptions {
     maxRetentionMs: config.maxRetentionSeconds * 1_000,
     directLinks: config.s3DirectLinks,
     ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
+  };
+}
+
+/** How fresh the answers about what backends have are. */
+export const catalogOptions: CatalogServiceOptions = {
+  catalogMaxAgeMs: 60_000,
+  // Megabytes, which hold up a busy backend for a moment; they change when it is started anew, which is noticed.
+  nodeClassesMaxAgeMs: 300_000,
+};
+
+/** What `config` says to callers about the service. */
+export function serverFacts(config: Config, version: string): ServerFacts {
+  return {
+    version,
+    defaultModel: config.defaultModel,
+    limits: {
+      maxPixels: config.maxPixels,
+      maxSteps: config.maxSteps,
+      maxImageCount: config.maxImages,
+      maxBatchJobCount: config.maxBatch,
+      maxUploadBytes: config.maxUploadBytes,
+      maxUploadPixels: config.maxUploadPixels,
+      maxRequestBytes: config.maxRequestBytes,
+      defaultInlineLimitBytes,
+      defaultRetentionMs: config.retentionSeconds * 1_000,
+      maxRetentionMs: config.maxRetentionSeconds * 1_000,
+      maxQueuedJobCount: config.maxQueued,
+      maxQueueMs: config.maxQueueSeconds * 1_000,
+      maxRunMs: config.maxRunSeconds * 1_000,
+      reconnectGraceMs: config.reconnectSeconds * 1_000,
+    },
+    features: { signedLinksOnly: config.signedLinksOnly, directLinks: config.s3DirectLinks },
   };
 }
 

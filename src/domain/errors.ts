@@ -43,6 +43,7 @@ export type ErrorReason =
   | "WORKFLOW_INVALID"
   | "NODE_NOT_ALLOWED"
   | "TEMPLATE_NOT_FOUND"
+  | "NODE_CLASS_NOT_FOUND"
   | "INTERNAL";
 
 /** A field of a request that is wrong. */

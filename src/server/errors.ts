@@ -55,6 +55,7 @@ const codeOf: Readonly<Record<ErrorReason, Code>> = {
   WORKFLOW_INVALID: Code.InvalidArgument,
   NODE_NOT_ALLOWED: Code.PermissionDenied,
   TEMPLATE_NOT_FOUND: Code.NotFound,
+  NODE_CLASS_NOT_FOUND: Code.NotFound,
   INTERNAL: Code.Internal,
 };
 

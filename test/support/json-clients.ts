@@ -30,7 +30,9 @@ export const jsonClientKinds: readonly JsonClientKind[] = [
 /** grpc-js with messages by proto-loader, unconfigured. */
 async function openGrpcJs(url: string): Promise<JsonClient> {
   const definitions = await loadProtoFiles(
-    ...["image_service", "job_service", "asset_service"].map((name) => `comfyrpc/v1/${name}.proto`),
+    ...["image_service", "job_service", "asset_service", "catalog_service"].map(
+      (name) => `comfyrpc/v1/${name}.proto`,
+    ),
   );
   const client = new Client(new URL(url).host, credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,

@@ -376,6 +376,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_OUTPUT_TOO_LARGE = 36;
    */
   OUTPUT_TOO_LARGE = 36,
+
+  /**
+   * `NOT_FOUND`: the backends have no such node class. Metadata: `name`, and `nearest`, a JSON array of up to three
+   * names.
+   *
+   * @generated from enum value: ERROR_REASON_NODE_CLASS_NOT_FOUND = 37;
+   */
+  NODE_CLASS_NOT_FOUND = 37,
 }
 
 /**

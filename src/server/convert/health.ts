@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { BackendState, type ServiceHealth, ServiceHealthSchema } from "../../../gen/comfyrpc/v1/health_pb.js";
+import {
+  type BackendHealth,
+  BackendHealthSchema,
+  BackendState,
+  type ServiceHealth,
+  ServiceHealthSchema,
+} from "../../../gen/comfyrpc/v1/health_pb.js";
 import type { EngineHealth, EngineState } from "../../engine/engine.ts";
 import { toBackendInit } from "./result.ts";
 import { toDuration } from "./time.ts";
@@ -14,7 +20,13 @@ export interface HealthFacts {
   readonly uptimeMs: number;
   readonly queuedCount: number;
   readonly runningCount: number;
-  readonly backends: readonly { readonly name: string; readonly health: EngineHealth }[];
+  readonly backends: readonly BackendFacts[];
+}
+
+/** What is known of a backend. */
+export interface BackendFacts {
+  readonly name: string;
+  readonly health: EngineHealth;
 }
 
 /** Writes how the service does. */
@@ -26,13 +38,18 @@ export function toHealthMessage(facts: HealthFacts): ServiceHealth {
     uptime: toDuration(facts.uptimeMs),
     queuedJobCount: facts.queuedCount,
     runningJobCount: facts.runningCount,
-    backends: facts.backends.map(({ name, health }) => ({
-      backend: toBackendInit({ name, comfyUiVersion: health.version, builtIn: health.builtIn }),
-      state: stateOf[health.state],
-      reason: health.reason,
-      stateChangeTime: timestampFromDate(health.since),
-      queueDepth: health.queueDepth,
-    })),
+    backends: facts.backends.map(toBackendHealthMessage),
+  });
+}
+
+/** Writes how a backend does. */
+export function toBackendHealthMessage({ name, health }: BackendFacts): BackendHealth {
+  return create(BackendHealthSchema, {
+    backend: toBackendInit({ name, comfyUiVersion: health.version, builtIn: health.builtIn }),
+    state: stateOf[health.state],
+    reason: health.reason,
+    stateChangeTime: timestampFromDate(health.since),
+    queueDepth: health.queueDepth,
   });
 }
 

@@ -136,6 +136,7 @@ const reasons: Readonly<Record<ErrorReason, true>> = {
   WORKFLOW_INVALID: true,
   NODE_NOT_ALLOWED: true,
   TEMPLATE_NOT_FOUND: true,
+  NODE_CLASS_NOT_FOUND: true,
   INTERNAL: true,
 };
 
