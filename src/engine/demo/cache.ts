@@ -1,9 +1,9 @@
 import type { JsonObject } from "./json.ts";
-import type { Value } from "./nodes/value.ts";
+import type { NodeResult } from "./nodes/node.ts";
 
 /** What a node has made. */
 export interface NodeOutput {
-  readonly values: readonly Value[];
+  readonly values: NodeResult["values"];
   readonly ui: JsonObject | undefined;
 }
 

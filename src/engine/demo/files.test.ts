@@ -4,7 +4,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { type NewFile, openFileStore } from "./files.ts";
 
-const file: NewFile = { data: Buffer.from("x"), width: 64, height: 32 };
+const file: NewFile = { data: Buffer.from("x"), extension: "png", width: 64, height: 32 };
 
 describe("the file store", () => {
   it("numbers files by prefix, one above the highest that is there", async () => {

@@ -7,16 +7,19 @@ import { PythonError } from "./python.ts";
 /** The directories that files can be in. */
 export type FileType = "output" | "input" | "temp";
 
-/** Where a file is, as the protocol names it. */
-export interface FileRef {
+/** Where a file is, as the protocol names it: an alias, which JSON may hold, and no interface. */
+export type FileRef = {
   readonly filename: string;
   readonly subfolder: string;
   readonly type: FileType;
-}
+};
 
-/** A picture to be saved. */
+/** A file to be saved. */
 export interface NewFile {
   readonly data: Buffer;
+  /** Of its name, such as `png`. */
+  readonly extension: string;
+  /** Size of a picture in pixels, for prefixes that name it; 0 for what is none. */
   readonly width: number;
   readonly height: number;
 }
@@ -29,7 +32,7 @@ export interface FileStore extends AsyncDisposable {
   /** Path of a file given as in a graph: `sub/name.png`, `name.png [temp]`. */
   readonly pathOf: (annotatedName: string) => string;
   /**
-   * Saves pictures under the next free numbers of `prefix`, in order, and returns where they are.
+   * Saves files under the next free numbers of `prefix`, in order, and returns where they are.
    *
    * @throws PythonError if the prefix leads out of the directory
    */
@@ -122,7 +125,8 @@ async function saveFiles(
   let counter = await counters.next(target, base);
   const refs: FileRef[] = [];
   for (const [index, file] of files.entries()) {
-    const filename = `${base.replaceAll("%batch_num%", String(index))}_${String(counter).padStart(5, "0")}_.png`;
+    const number = String(counter).padStart(5, "0");
+    const filename = `${base.replaceAll("%batch_num%", String(index))}_${number}_.${file.extension}`;
     await writeFile(path.join(target, filename), file.data);
     refs.push({ filename, subfolder, type });
     counter++;

@@ -47,6 +47,65 @@ export async function encodePng(
   ]);
 }
 
+/** A picture that moves, to be encoded. */
+export interface RgbAnimation {
+  /** At least one; all of the same size. */
+  readonly frames: readonly RgbPicture[];
+  /** How long each is shown, in milliseconds, up to 65535. */
+  readonly delayMs: number;
+}
+
+/**
+ * Encodes a picture that moves, over and over again, as animated PNG (PNG, third edition, 11.3.6). `texts` are put
+ * after the pictures in chunks named `comf`, where ComfyUI has them; `mark` is a usual text.
+ */
+export async function encodeAnimatedPng(
+  { frames, delayMs }: RgbAnimation,
+  level: number,
+  mark: PngText,
+  texts: readonly PngText[],
+): Promise<Buffer> {
+  const [first] = frames;
+  if (!first) {
+    throw new RangeError("an animation needs a frame");
+  }
+  const still = await encodePng(first, level, [mark]);
+  const afterHeader = SIGNATURE.length + 12 + 13;
+  const pieces = [still.subarray(0, afterHeader), chunk("acTL", [numbers(frames.length, 0)])];
+  let order = 0;
+  const control = ({ width, height }: RgbPicture) => {
+    const timing = Buffer.alloc(6);
+    timing.writeUInt16BE(Math.min(0xffff, delayMs), 0);
+    timing.writeUInt16BE(1000, 2);
+    return chunk("fcTL", [numbers(order++, width, height, 0, 0), timing]);
+  };
+  pieces.push(control(first), still.subarray(afterHeader, still.length - END_LENGTH));
+  for (const frame of frames.slice(1)) {
+    const packed = await deflateElsewhere(unfilteredRows(frame), { level });
+    pieces.push(control(frame), chunk("fdAT", [numbers(order++), packed]));
+  }
+  const afterwards = texts.map(({ keyword, text }) =>
+    chunk("comf", [Buffer.from(`${keyword}\0${asciiJson(text)}`)]),
+  );
+  return Buffer.concat([...pieces, ...afterwards, still.subarray(still.length - END_LENGTH)]);
+}
+
+/** Length of the chunk that ends a PNG. */
+const END_LENGTH = 12;
+
+function numbers(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4);
+  for (const [index, value] of values.entries()) {
+    bytes.writeUInt32BE(value, index * 4);
+  }
+  return bytes;
+}
+
+/** JSON with everything beyond ASCII escaped, as Python writes it. */
+function asciiJson(json: string): string {
+  return json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 /**

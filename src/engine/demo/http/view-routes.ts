@@ -271,6 +271,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".avif": "image/avif",
   ".txt": "text/plain",
   ".json": "application/json",
+  ".flac": "audio/flac",
 };
 
 /** Types that a browser could execute. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Json } from "../json.ts";
 import { difference, runNode, valueIn } from "../testing/run-node.ts";
 import { pixelsOf, testDraw, testLatent, testModel, testSample, testText } from "../testing/test-values.ts";
+import { isOfKind } from "./node.ts";
 import type { Latent, Value } from "./value.ts";
 
 const base = testModel("demo-sdxl.safetensors");
@@ -133,7 +134,7 @@ async function sigmas(changes: Record<string, Json> = {}): Promise<Value> {
 
 async function inParts(
   classType: string,
-  sigmas: Value | undefined,
+  sigmas: Value | Json | undefined,
   changes: Record<string, Value> = {},
 ): Promise<{ readonly output: Latent; readonly denoised: Latent }> {
   const guide = {
@@ -156,6 +157,6 @@ async function inParts(
     latent_image: await testLatent(),
     ...changes,
   });
-  const [output, denoised] = result.values.filter((value) => value.kind === "LATENT");
+  const [output, denoised] = result.values.filter((value) => isOfKind(value, "LATENT"));
   return { output: output ?? expect.fail("no output"), denoised: denoised ?? expect.fail("no output") };
 }

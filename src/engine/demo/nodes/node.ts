@@ -41,7 +41,7 @@ export function inputsOfClass({
 
 /** What a node leaves behind: one value for each of its outputs, and what it shows, if it is an output node. */
 export interface NodeResult {
-  readonly values: readonly Value[];
+  readonly values: readonly (Value | Json)[];
   readonly ui?: JsonObject;
 }
 
@@ -144,6 +144,11 @@ export class NodeInputs {
     return typeof value === "number" ? value : this.#wrong(name, "float");
   }
 
+  /** Whatever has been given or came along a link; `null` if nothing. */
+  anything(name: string): Json | Value {
+    return this.#inputs.get(name) ?? null;
+  }
+
   /**
    * A value that came along a link.
    *
@@ -174,11 +179,13 @@ export class NodeInputs {
   }
 }
 
-function isValue(value: Json | Value | undefined): value is Value {
+/** Whether it is something that only nodes can make, and no text or number. */
+export function isValue(value: Json | Value | undefined): value is Value {
   return typeof value === "object" && value !== null && "kind" in value && typeof value.kind === "string";
 }
 
-function isOfKind<Kind extends Value["kind"]>(
+/** Whether it is a value of that kind. */
+export function isOfKind<Kind extends Value["kind"]>(
   value: Json | Value | undefined,
   kind: Kind,
 ): value is ValueOf<Kind> {

@@ -1,16 +1,21 @@
+import { audio } from "./audio.ts";
 import { conditioning } from "./conditioning.ts";
 import { control } from "./control.ts";
 import { customSampling } from "./custom-sampling.ts";
 import { image } from "./image.ts";
 import { imageScaling } from "./image-scaling.ts";
 import { latent } from "./latent.ts";
+import { latentFiles } from "./latent-files.ts";
 import { loadImage } from "./load-image.ts";
 import { loaders } from "./loaders.ts";
 import { mask } from "./mask.ts";
 import { modelSampling } from "./model-sampling.ts";
 import type { NodeDefinition } from "./node.ts";
+import { plainValues } from "./plain-values.ts";
 import { sampling } from "./sampling.ts";
 import { save } from "./save.ts";
+import { saveAnimation } from "./save-animation.ts";
+import { show } from "./show.ts";
 import { splitLoaders } from "./split-loaders.ts";
 import { textEncoders } from "./text-encoders.ts";
 import { vae } from "./vae.ts";
@@ -33,5 +38,10 @@ export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
     ...textEncoders,
     ...control,
     ...save,
+    ...saveAnimation,
+    ...latentFiles,
+    ...audio,
+    ...show,
+    ...plainValues,
   ].map((node) => [node.classType, node]),
 );

@@ -1,11 +1,9 @@
-import type { FileRef, FileType } from "../files.ts";
-import { identity } from "../identity.ts";
-import { stringifyJson } from "../json.ts";
-import { encodePng, type PngText } from "../png.ts";
+import type { FileType } from "../files.ts";
+import { encodePng } from "../png.ts";
+import { HIDDEN, MARK, textsOf } from "./file-texts.ts";
+import { pictureOf } from "./mask.ts";
 import type { NodeContext, NodeDefinition, NodeResult } from "./node.ts";
 import type { Image } from "./value.ts";
-
-const HIDDEN = { prompt: "PROMPT", extra_pnginfo: "EXTRA_PNGINFO" } as const;
 
 /** Nodes that write pictures to disk. */
 export const save: readonly NodeDefinition[] = [
@@ -34,6 +32,22 @@ export const save: readonly NodeDefinition[] = [
     run: (inputs, context) =>
       write(inputs.value("images", "IMAGE"), context, "temp", `ComfyUI_temp_${randomLetters()}`, 1),
   },
+  {
+    classType: "MaskPreview",
+    displayName: "MaskPreview",
+    category: "mask",
+    pythonModule: "comfy_extras.nodes_mask",
+    required: { mask: { type: "MASK" } },
+    hidden: HIDDEN,
+    outputs: [],
+    isOutput: true,
+    run: async (inputs, context) => {
+      const images = inputs.value("mask", "MASK").planes.map(pictureOf);
+      const prefix = `ComfyUI_temp_${randomLetters()}`;
+      const { ui = {} } = await write({ kind: "IMAGE", images }, context, "temp", prefix, 4);
+      return { values: [], ui };
+    },
+  },
 ];
 
 async function write(
@@ -43,26 +57,13 @@ async function write(
   prefix: string,
   compressionLevel: number,
 ): Promise<NodeResult> {
-  const texts = textsOf(context);
+  const texts = [MARK, ...textsOf(context)];
   const files = [];
   for (const pixels of image.images) {
     const data = await encodePng(pixels, compressionLevel, texts);
-    files.push({ data, width: pixels.width, height: pixels.height });
+    files.push({ data, extension: "png", width: pixels.width, height: pixels.height });
   }
-  const images = (await context.files.save(type, prefix, files)).map((ref: FileRef) => ({ ...ref }));
-  return { values: [image], ui: { images } };
-}
-
-function textsOf({ graphText, extraPngInfo }: NodeContext): PngText[] {
-  const extra = Object.entries(extraPngInfo).map(([keyword, value]) => ({
-    keyword,
-    text: stringifyJson(value),
-  }));
-  return [
-    { keyword: "Software", text: identity.software },
-    { keyword: "prompt", text: graphText() },
-    ...extra,
-  ];
+  return { values: [image], ui: { images: await context.files.save(type, prefix, files) } };
 }
 
 /** Keeps the previews of several runs of the program apart, as ComfyUI does. */

@@ -123,6 +123,16 @@ export interface Mask {
   readonly planes: readonly Plane[];
 }
 
+/** Sound: silence of a certain length. */
+export interface Audio {
+  readonly kind: "AUDIO";
+  /** In Hz. */
+  readonly sampleRate: number;
+  readonly channels: number;
+  /** Of each channel. */
+  readonly samples: number;
+}
+
 /** A sampling method that has been chosen by name. */
 export interface Sampler {
   readonly kind: "SAMPLER";
@@ -169,6 +179,7 @@ export type Value =
   | Latent
   | Image
   | Mask
+  | Audio
   | Sampler
   | Noise
   | Guider

@@ -1,6 +1,6 @@
 import type { Json } from "../json.ts";
 import { createModelCatalog } from "../models.ts";
-import { type NodeContext, NodeInputs, type NodeResult } from "../nodes/node.ts";
+import { isOfKind, type NodeContext, NodeInputs, type NodeResult } from "../nodes/node.ts";
 import { nodeClasses } from "../nodes/registry.ts";
 import type { Latent, Value } from "../nodes/value.ts";
 import { drawNow, type Pixels } from "../picture/picture.ts";
@@ -34,8 +34,7 @@ export function valueIn<Kind extends Value["kind"]>(
   { values }: NodeResult,
   kind: Kind,
 ): Extract<Value, { readonly kind: Kind }> {
-  const found = values.find((value) => value.kind === kind);
-  return found?.kind === kind ? (found as Extract<Value, { readonly kind: Kind }>) : unexpected(kind);
+  return values.find((value) => isOfKind(value, kind)) ?? unexpected(kind);
 }
 
 /** A picture whose colours differ from pixel to pixel. */
