@@ -1,6 +1,8 @@
+import { findOutlines } from "../picture/canny.ts";
 import { type Hint, readHint } from "../picture/trace.ts";
+import { PythonError, pythonFloat } from "../python.ts";
 import { withEach } from "./conditioning.ts";
-import type { NodeContext, NodeDefinition, NodeInputs, NodeResult } from "./node.ts";
+import type { InputSpec, NodeContext, NodeDefinition, NodeInputs, NodeResult } from "./node.ts";
 import type { Conditioning, Control } from "./value.ts";
 
 const STRENGTH = { type: "FLOAT", options: { default: 1, min: 0, max: 10, step: 0.01 } } as const;
@@ -44,7 +46,31 @@ export const control: readonly NodeDefinition[] = [
     ],
     run: applyAdvanced,
   },
+  {
+    classType: "Canny",
+    displayName: null,
+    category: "image/preprocessors",
+    pythonModule: "comfy_extras.nodes_canny",
+    required: { image: { type: "IMAGE" }, low_threshold: threshold(0.4), high_threshold: threshold(0.8) },
+    outputs: [{ type: "IMAGE" }],
+    run: async (inputs, { draw }) => {
+      const [low, high] = [inputs.number("low_threshold"), inputs.number("high_threshold")];
+      if (low > high) {
+        const message = `Invalid input thresholds. low_threshold should be smaller than or equal to the high_threshold. Got: ${pythonFloat(low)}>${pythonFloat(high)}`;
+        throw new PythonError("kornia.core.exceptions.BaseError", message);
+      }
+      const images = [];
+      for (const image of inputs.value("image", "IMAGE").images) {
+        images.push(await draw(findOutlines(image, low, high)));
+      }
+      return { values: [{ kind: "IMAGE", images }] };
+    },
+  },
 ];
+
+function threshold(preset: number): InputSpec {
+  return { type: "FLOAT", options: { default: preset, min: 0.01, max: 0.99, step: 0.01 } };
+}
 
 async function applyAdvanced(inputs: NodeInputs, context: NodeContext): Promise<NodeResult> {
   const applied = await controlOf(inputs, context, {

@@ -1,5 +1,6 @@
 import { audio } from "./audio.ts";
 import { conditioning } from "./conditioning.ts";
+import { conditioningPictures } from "./conditioning-pictures.ts";
 import { control } from "./control.ts";
 import { customSampling } from "./custom-sampling.ts";
 import { image } from "./image.ts";
@@ -37,6 +38,7 @@ export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
     ...modelSampling,
     ...textEncoders,
     ...control,
+    ...conditioningPictures,
     ...save,
     ...saveAnimation,
     ...latentFiles,

@@ -24,8 +24,8 @@ export interface Following {
 export interface Surroundings {
   /** One for each picture of a batch; they are taken in turn. At least one. */
   readonly canvases: readonly Canvas[];
-  /** 1 where the picture is to be new, in any size. */
-  readonly mask: Plane;
+  /** 1 where the picture is to be new, in any size; likewise. */
+  readonly masks: readonly Plane[];
 }
 
 /** A recipe, and what else has a say in the picture. */
@@ -55,9 +55,10 @@ export function* paintGuided(
       yield* layTrace(canvas, { hint, share });
     }
   }
-  const { canvases = [], mask } = recipe.surroundings ?? {};
+  const { canvases = [], masks = [] } = recipe.surroundings ?? {};
   const around = canvases[recipe.index % canvases.length];
   if (around) {
+    const mask = masks[recipe.index % masks.length];
     yield* layOver(canvas, around, mask, (inside) => FAITH_TO_SURROUNDINGS * (1 - inside));
   }
   return canvas;
