@@ -4,10 +4,12 @@ import { AssetService as AssetServiceSchema } from "../gen/comfyrpc/v1/asset_ser
 import { CatalogService as CatalogServiceSchema } from "../gen/comfyrpc/v1/catalog_service_pb.js";
 import { ImageService } from "../gen/comfyrpc/v1/image_service_pb.js";
 import { JobService as JobServiceSchema } from "../gen/comfyrpc/v1/job_service_pb.js";
+import { WorkflowService as WorkflowServiceSchema } from "../gen/comfyrpc/v1/workflow_service_pb.js";
 import { chooseBackends, createEngines } from "./app/backends.ts";
 import { assetOptions, catalogOptions, jobsOptions, listenerOptions, serverFacts } from "./app/options.ts";
 import { ReadinessWatch } from "./app/readiness.ts";
 import { openStores } from "./app/stores.ts";
+import { createTemplateService, importConfiguredTemplates } from "./app/templates.ts";
 import { AssetService } from "./assets/asset-service.ts";
 import { CatalogService } from "./catalog/catalog-service.ts";
 import type { Config } from "./config/config.ts";
@@ -30,6 +32,7 @@ import { generate } from "./server/rpc/generate.ts";
 import { generateWithProgress } from "./server/rpc/generate-with-progress.ts";
 import { health } from "./server/rpc/health.ts";
 import { createRpcHandler, type Routes } from "./server/rpc-handler.ts";
+import { workflowServiceRoutes } from "./server/workflow-service-routes.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { version } from "./version.ts";
 
@@ -58,12 +61,13 @@ export interface Service extends AsyncDisposable {
  * Starts the service that `config` describes. A backend that is down is no hindrance: the service is then live, not
  * ready, and becomes ready when the backend comes up.
  *
- * @throws Error if the stores or the port cannot be opened; whatever was opened before is closed
+ * @throws Error if the stores or the port cannot be opened, or a template file cannot be used; whatever was opened before is closed
  */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
   await using opened = new AsyncDisposableStack();
   const startMs = systemClock.monotonicMs();
   const stores = await openStores(config, logger, opened);
+  await importConfiguredTemplates(config, stores.templates, logger);
   const chosen = await chooseBackends(config, logger, opened);
   const engines = createEngines(config, chosen, logger, opened);
   const jobs = opened.use(
@@ -120,6 +124,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
         serverFacts: serverFacts(config, version),
         backends,
       }),
+      workflowServiceRoutes({ templates: createTemplateService(stores.templates, engines) }),
       createHealth({
         source: {
           current: () => readiness.current().ready,
@@ -130,6 +135,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
           JobServiceSchema.typeName,
           AssetServiceSchema.typeName,
           CatalogServiceSchema.typeName,
+          WorkflowServiceSchema.typeName,
         ],
         constant: standardServices,
         draining: draining.signal,

@@ -13,13 +13,15 @@ import { DatabaseStartError } from "../storage/sql/database-failure.ts";
 import { openPostgresDatabase } from "../storage/sql/postgres/open-postgres.ts";
 import { openSqliteDatabase } from "../storage/sql/sqlite/open-sqlite.ts";
 import type { StagingOptions } from "../storage/staging-area.ts";
+import type { TemplateStore } from "../storage/template-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { StartProblem } from "./start-problem.ts";
 
-/** Where jobs, images and what happens to them are kept and passed on. */
+/** Where jobs, images, templates and what happens to them are kept and passed on. */
 export interface Stores {
   readonly jobs: JobStore;
   readonly assets: AssetStore;
+  readonly templates: TemplateStore;
   readonly blobs: BlobStore;
   readonly bus: EventBus;
 }
@@ -52,11 +54,11 @@ async function open(config: Config, logger: Logger, opened: AsyncDisposableStack
   const deps = { clock: systemClock, logger };
   const { databaseUrl, dataDirectory } = config;
   if (databaseUrl === undefined) {
-    const { jobs, assets } = opened.use(await openSqliteDatabase(dataDirectory, deps));
+    const { jobs, assets, templates } = opened.use(await openSqliteDatabase(dataDirectory, deps));
     const blobs = opened.use(await openBlobs(config, {}, logger));
-    return { jobs, assets, blobs, bus: opened.use(createInProcessEventBus({ logger })) };
+    return { jobs, assets, templates, blobs, bus: opened.use(createInProcessEventBus({ logger })) };
   }
-  const { jobs, assets } = opened.use(await openPostgresDatabase(databaseUrl, deps));
+  const { jobs, assets, templates } = opened.use(await openPostgresDatabase(databaseUrl, deps));
   const signal = AbortSignal.timeout(startTimeoutMs);
   const bus = opened.use(await openPostgresEventBus(databaseUrl, { logger, random: Math.random }, signal));
   // Nothing keeps replicas on one machine from having the same directory, as they have by default.
@@ -66,7 +68,7 @@ async function open(config: Config, logger: Logger, opened: AsyncDisposableStack
       "jobs are in PostgreSQL, images in COMFYRPC_DATA_DIR: with several replicas, that must be one directory that all of them share, or COMFYRPC_S3_BUCKET must be set",
     );
   }
-  return { jobs, assets, blobs, bus };
+  return { jobs, assets, templates, blobs, bus };
 }
 
 const startTimeoutMs = 30_000;

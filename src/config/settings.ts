@@ -350,6 +350,12 @@ export const settings = {
     defaultText: "`comfyrpc-data`",
     schema: text("comfyrpc-data"),
   },
+  templatesDirectory: {
+    env: "COMFYRPC_TEMPLATES_DIR",
+    help: "Directory of templates to register at start, a file `*.json` each, in place of those that come with the service; an empty one for none",
+    defaultText: "text-to-image, image-to-image, inpaint, upscale, sdxl-base-refiner, flux-dev",
+    schema: optionalText(),
+  },
   databaseUrl: {
     env: "DATABASE_URL",
     help: "Address of the PostgreSQL database that keeps the jobs, for more than one replica: `postgres://user:password@host/database`",

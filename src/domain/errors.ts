@@ -44,6 +44,7 @@ export type ErrorReason =
   | "NODE_NOT_ALLOWED"
   | "TEMPLATE_NOT_FOUND"
   | "NODE_CLASS_NOT_FOUND"
+  | "TEMPLATE_IN_USE"
   | "INTERNAL";
 
 /** A field of a request that is wrong. */

@@ -56,6 +56,7 @@ const codeOf: Readonly<Record<ErrorReason, Code>> = {
   NODE_NOT_ALLOWED: Code.PermissionDenied,
   TEMPLATE_NOT_FOUND: Code.NotFound,
   NODE_CLASS_NOT_FOUND: Code.NotFound,
+  TEMPLATE_IN_USE: Code.FailedPrecondition,
   INTERNAL: Code.Internal,
 };
 

@@ -17,6 +17,14 @@ export interface TemplateStore {
     signal: AbortSignal,
   ): Promise<{ readonly template: TemplateRecord; readonly isNew: boolean }>;
 
+  /** The version of that content, by `hashTemplate`; `undefined` if the tenant has none. */
+  findEqual(
+    tenant: string,
+    name: string,
+    sha256: string,
+    signal: AbortSignal,
+  ): Promise<TemplateRecord | undefined>;
+
   /** A version of a template; `undefined` if the tenant has no such template, version or alias. */
   get(
     tenant: string,
@@ -31,7 +39,7 @@ export interface TemplateStore {
     after: string | undefined,
     limit: number,
     signal: AbortSignal,
-  ): Promise<readonly TemplateRecord[]>;
+  ): Promise<readonly TemplateSummary[]>;
 
   /** The versions of a template, the newest first, below the number `before`. At most `limit`. */
   listVersions(
@@ -40,7 +48,7 @@ export interface TemplateStore {
     before: number | undefined,
     limit: number,
     signal: AbortSignal,
-  ): Promise<readonly TemplateRecord[]>;
+  ): Promise<readonly TemplateSummary[]>;
 
   /**
    * Lets `alias` point to a version, wherever it pointed before. Returns that version; `undefined` if there is none.
@@ -79,3 +87,6 @@ export interface TemplateRecord extends WorkflowTemplate {
   /** In alphabetical order. */
   readonly aliases: readonly string[];
 }
+
+/** A version of a template as it stands in a list: without its graph, which may be large. */
+export type TemplateSummary = Omit<TemplateRecord, "graph">;

@@ -39,6 +39,8 @@ export function describeTemplateStore(name: string, open: () => Promise<OpenTemp
       const repeated = await store.templates.register("a", buildContent({ description: "one" }), never);
       expect(repeated).toEqual({ template: first, isNew: false });
       expect(await versionsOf(store.templates)).toEqual([2, 1]);
+      expect(await store.templates.findEqual("a", "poster", first.sha256, never)).toEqual(first);
+      expect(await store.templates.findEqual("b", "poster", first.sha256, never)).toBeUndefined();
     });
 
     it("keeps tenants apart", async () => {
@@ -157,6 +159,7 @@ export function describeTemplateStore(name: string, open: () => Promise<OpenTemp
       await register(templates, { name: "b", description: "two" });
       await templates.setAlias("a", "b", "production", 2, never);
       const page = await templates.list("a", undefined, 3, never);
+      expect(page[0]).not.toHaveProperty("graph");
       expect(page.map(({ name, version, aliases }) => [name, version, aliases])).toEqual([
         ["a", 1, []],
         ["b", 2, ["production"]],

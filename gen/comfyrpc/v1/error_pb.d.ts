@@ -384,6 +384,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_NODE_CLASS_NOT_FOUND = 37;
    */
   NODE_CLASS_NOT_FOUND = 37,
+
+  /**
+   * `FAILED_PRECONDITION`: an alias points to the version of the template that is to be deleted. Move or delete the alias
+   * first.
+   *
+   * @generated from enum value: ERROR_REASON_TEMPLATE_IN_USE = 38;
+   */
+  TEMPLATE_IN_USE = 38,
 }
 
 /**

@@ -117,7 +117,7 @@ function isMultiple(value: number | bigint, step: number): boolean {
 }
 
 function readChoice(parameter: TemplateParameter, given: GraphValue, known: KnownGraph): Reading<PlainValue> {
-  if (given === null || typeof given === "object") {
+  if (given === null || typeof given === "object" || (typeof given === "number" && !Number.isFinite(given))) {
     return { problem: `must be one of the choices, not ${kindOf(given)}` };
   }
   const choices = choicesOf(parameter, known);

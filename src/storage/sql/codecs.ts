@@ -137,6 +137,7 @@ const reasons: Readonly<Record<ErrorReason, true>> = {
   NODE_NOT_ALLOWED: true,
   TEMPLATE_NOT_FOUND: true,
   NODE_CLASS_NOT_FOUND: true,
+  TEMPLATE_IN_USE: true,
   INTERNAL: true,
 };
 

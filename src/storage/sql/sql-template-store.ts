@@ -1,11 +1,10 @@
-import type { Selectable } from "kysely";
 import { hashTemplate } from "../../domain/template/template-hash.ts";
 import type { TemplateContent } from "../../domain/template/workflow-template.ts";
-import type { TemplateRecord, TemplateRevision, TemplateStore } from "../template-store.ts";
+import type { TemplateRecord, TemplateRevision, TemplateStore, TemplateSummary } from "../template-store.ts";
 import type { DatabaseDeps } from "./database-deps.ts";
-import type { Db, TemplateVersionTable } from "./schema.ts";
+import type { Db } from "./schema.ts";
 import type { SqlAccess } from "./sql-access.ts";
-import { readTemplateRow, writeTemplateRow } from "./template-row.ts";
+import { readSummaryRow, readTemplateRow, writeTemplateRow } from "./template-row.ts";
 
 /**
  * Makes the part of a database that keeps templates. It lives as long as `access`.
@@ -27,18 +26,24 @@ export function createSqlTemplateStore(
         : await transact((db) => register(access, db, tenant, content, sha256, clock.now()), signal);
     },
 
+    findEqual: (tenant, name, sha256, signal) => read((db) => findEqual(db, tenant, name, sha256), signal),
+
     get: (tenant, name, revision, signal) => read((db) => get(db, tenant, name, revision), signal),
 
     list: (tenant, after, limit, signal) => read((db) => list(db, tenant, after, limit), signal),
 
     listVersions: (tenant, name, before, limit, signal) =>
       read(async (db) => {
-        const rows = await versionsOf(db, tenant, name)
+        const rows = await db
+          .selectFrom("template_versions")
+          .select(summaryColumns)
+          .where("tenant", "=", tenant)
+          .where("name", "=", name)
           .$if(before !== undefined, (query) => query.where("version", "<", before ?? 0))
           .orderBy("version", "desc")
           .limit(limit)
           .execute();
-        return await withAliases(db, tenant, rows);
+        return await withAliases(db, tenant, rows.map(readSummaryRow));
       }, signal),
 
     setAlias: (tenant, name, alias, version, signal) =>
@@ -71,6 +76,11 @@ export function createSqlTemplateStore(
       transact((db) => remove(access, db, tenant, name, version), signal),
   };
 }
+
+const summaryColumns = [
+  ...(["tenant", "name", "version", "sha256", "create_time"] as const),
+  ...(["description_json", "parameters_json"] as const),
+].map((column) => `template_versions.${column}` as const);
 
 function versionsOf(db: Db, tenant: string, name: string) {
   return db.selectFrom("template_versions").selectAll().where("tenant", "=", tenant).where("name", "=", name);
@@ -123,7 +133,7 @@ async function findEqual(
   sha256: string,
 ): Promise<TemplateRecord | undefined> {
   const rows = await versionsOf(db, tenant, name).where("sha256", "=", sha256).execute();
-  return (await withAliases(db, tenant, rows))[0];
+  return (await withAliases(db, tenant, rows.map(readTemplateRow)))[0];
 }
 
 async function get(
@@ -146,7 +156,7 @@ async function get(
             .where("alias", "=", revision.alias),
         )
   ).execute();
-  return (await withAliases(db, tenant, rows))[0];
+  return (await withAliases(db, tenant, rows.map(readTemplateRow)))[0];
 }
 
 async function list(
@@ -154,7 +164,7 @@ async function list(
   tenant: string,
   after: string | undefined,
   limit: number,
-): Promise<readonly TemplateRecord[]> {
+): Promise<readonly TemplateSummary[]> {
   const newest = db
     .selectFrom("template_versions")
     .select((eb) => ["name", eb.fn.max("version").as("version")])
@@ -170,20 +180,19 @@ async function list(
         .onRef("newest.name", "=", "template_versions.name")
         .onRef("newest.version", "=", "template_versions.version"),
     )
-    .selectAll("template_versions")
+    .select(summaryColumns)
     .where("tenant", "=", tenant)
     .orderBy("template_versions.name")
     .execute();
-  return await withAliases(db, tenant, rows);
+  return await withAliases(db, tenant, rows.map(readSummaryRow));
 }
 
-/** The templates of these rows, in their order. */
-async function withAliases(
+/** The same templates, each with the aliases that point to it. */
+async function withAliases<T extends { readonly name: string; readonly version: number }>(
   db: Db,
   tenant: string,
-  rows: readonly Selectable<TemplateVersionTable>[],
-): Promise<readonly TemplateRecord[]> {
-  const templates = rows.map(readTemplateRow);
+  templates: readonly T[],
+): Promise<readonly (T & Pick<TemplateRecord, "aliases">)[]> {
   if (templates.length === 0) {
     return [];
   }

@@ -28,26 +28,33 @@ const parameterSchema: z.ZodType<TemplateParameter> = z.object({
   maxLength: z.number().exactOptional(),
 });
 
-const templateRow = z.object({
+const summaryRow = z.object({
   name: z.string(),
   version: z.int(),
   sha256: z.string(),
   create_time: z.int().transform((ms) => new Date(ms)),
   description_json: json(z.string()),
-  graph_json: json(graphSchema),
   parameters_json: json(z.array(parameterSchema)),
 });
 
+const graphRow = z.object({ graph_json: json(graphSchema) });
+
 /** Reads a row of `template_versions`. */
 export function readTemplateRow(row: Selectable<TemplateVersionTable>): WorkflowTemplate {
-  const read = templateRow.parse(row);
+  return { ...readSummaryRow(row), graph: graphRow.parse(row).graph_json };
+}
+
+/** Reads a row of `template_versions` but for its graph. */
+export function readSummaryRow(
+  row: Selectable<Omit<TemplateVersionTable, "graph_json">>,
+): Omit<WorkflowTemplate, "graph"> {
+  const read = summaryRow.parse(row);
   return {
     name: read.name,
     version: read.version,
     sha256: read.sha256,
     createTime: read.create_time,
     description: read.description_json,
-    graph: read.graph_json,
     parameters: read.parameters_json,
   };
 }
