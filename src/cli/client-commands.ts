@@ -6,11 +6,13 @@ import { healthCommand } from "./health-command.ts";
 import type { CliContext } from "./io.ts";
 import { jobsCommand } from "./jobs/jobs-command.ts";
 import { submitCommand } from "./submit-command.ts";
+import { upscaleCommand } from "./upscale-command.ts";
 
 /** The commands that only talk to a service, in the order in which the help lists them. */
 export function clientCommands(context: CliContext): Command[] {
   return [
     generateCommand(context),
+    upscaleCommand(context),
     submitCommand(context),
     batchCommand(context),
     jobsCommand(context),

@@ -1,13 +1,12 @@
 import { Command } from "commander";
-import { addConnectionOptions, openConnection } from "./connection-options.ts";
+import { callService } from "./call-service.ts";
+import { addConnectionOptions } from "./connection-options.ts";
 import { type ExitCode, exitCodeHelp } from "./exit-code.ts";
 import { finishCommand } from "./finish-command.ts";
 import { addGenerationOptions, readGeneration } from "./generation-options.ts";
-import { createImageClient } from "./image-client.ts";
 import type { CliContext } from "./io.ts";
-import { detachOption, JobFlags, jobOptions, toJobRequest } from "./job-options.ts";
+import { detachOption, jobOptions } from "./job-options.ts";
 import { addOptionGroup } from "./option-groups.ts";
-import { runGenerate } from "./run-generate.ts";
 
 /** `comfyrpc generate`: has a running service draw images, and saves them. */
 export function generateCommand(context: CliContext): Command {
@@ -23,19 +22,7 @@ export function generateCommand(context: CliContext): Command {
 }
 
 async function generate(prompt: string, command: Command, context: CliContext): Promise<ExitCode> {
-  const { spec, options } = readGeneration(prompt, command);
-  const flags = JobFlags.parse(command.opts());
-  spec.detach = flags.detach;
-  spec.allowReuse = flags.reuse;
-  const { channel, serverName } = await openConnection(command);
-  using _ = channel;
-  return await runGenerate(
-    createImageClient(channel),
-    spec,
-    { ...options, serverName, job: toJobRequest(flags) },
-    context,
-    context.signal,
-  );
+  return await callService(await readGeneration(prompt, command), command, context);
 }
 
 const examples = `Examples:
@@ -43,5 +30,7 @@ const examples = `Examples:
   $ comfyrpc generate "a red fox" --size 768x512 --seed 42 --out fox.png
   $ comfyrpc generate "a red fox" --lora film.safetensors:0.8 --count 4
   $ comfyrpc generate "a red fox" --format webp --quality 80 --preview
+  $ comfyrpc generate "a red fox" --inpaint photo.png --mask mask.png
+  $ comfyrpc generate "a red fox" --from sketch.png --denoise 0.6 --upscale 2
   $ comfyrpc generate "a red fox" --json | jq -r 'select(.files).files[]'
 `;

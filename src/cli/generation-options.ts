@@ -4,10 +4,11 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { type GenerationSpec, GenerationSpecSchema } from "../../gen/comfyrpc/v1/generation_pb.js";
 import { EncodingFlags, encodingOptions, toOutput } from "./encoding-options.ts";
+import { ModeFlags, modeOptions } from "./mode-options.ts";
 import { addOptionGroup } from "./option-groups.ts";
 import { parseByteCount, parseSeconds } from "./option-values.ts";
 import { type OutputTarget, parseOutput } from "./output-target.ts";
-import { PictureFlags, pictureOptions, toPicture } from "./picture-options.ts";
+import { PictureFlags, pictureOptions, type SpecFields, toPicture } from "./picture-options.ts";
 import {
   PreviewFlags,
   previewOptions,
@@ -16,6 +17,7 @@ import {
   wantsPreview,
 } from "./preview-options.ts";
 import type { GenerateOptions } from "./run-generate.ts";
+import { toModes } from "./to-modes.ts";
 
 /** What a command line asks for: the spec for the service, and what the client does with it. */
 export interface Generation {
@@ -23,9 +25,15 @@ export interface Generation {
   readonly options: Omit<GenerateOptions, "serverName">;
 }
 
-/** Adds every option of a generation to `command`; {@link readGeneration} reads them. */
+/** Adds every option of a picture that is drawn; {@link readGeneration} reads them. */
 export function addGenerationOptions(command: Command): Command {
   addOptionGroup(command, "Picture:", pictureOptions());
+  addOptionGroup(command, "Modes:", modeOptions());
+  return addCallOptions(command);
+}
+
+/** Adds the options of a call that draws, whatever it draws; {@link readCall} reads them. */
+export function addCallOptions(command: Command): Command {
   addOptionGroup(command, "Previews:", [savedPreviewOption(), ...previewOptions()]);
   addOptionGroup(command, "Output:", outputOptions());
   addOptionGroup(command, "Run:", displayOptions());
@@ -33,16 +41,26 @@ export function addGenerationOptions(command: Command): Command {
 }
 
 /**
- * Makes a generation of `prompt` and the options of `command`.
+ * Makes a generation of `prompt` and the options of `command`; images that are files are read.
+ *
+ * @throws UsageError if options contradict each other, or a file cannot be read
+ */
+export async function readGeneration(prompt: string, command: Command): Promise<Generation> {
+  const flags = DrawingFlags.parse(command.opts());
+  return readCall({ ...toPicture(prompt, flags), ...(await toModes(flags)) }, command);
+}
+
+/**
+ * Makes a generation of `task`, the fields of a spec that say what to do, and the options of `command`.
  *
  * @throws UsageError if options contradict each other
  */
-export function readGeneration(prompt: string, command: Command): Generation {
-  const flags = GenerationFlags.parse(command.opts());
+export function readCall(task: SpecFields, command: Command): Generation {
+  const flags = CallFlags.parse(command.opts());
   const target = parseOutput(flags.out);
   return {
     spec: create(GenerationSpecSchema, {
-      ...toPicture(prompt, flags),
+      ...task,
       preview: toPreview(flags),
       output: toOutput(flags, target),
     }),
@@ -79,8 +97,9 @@ function displayOptions(): Option[] {
   ];
 }
 
-const GenerationFlags = z.object({
-  ...PictureFlags.shape,
+const DrawingFlags = z.object({ ...PictureFlags.shape, ...ModeFlags.shape });
+
+const CallFlags = z.object({
   ...PreviewFlags.shape,
   ...EncodingFlags.shape,
   out: z.string(),
@@ -90,9 +109,9 @@ const GenerationFlags = z.object({
   quiet: z.boolean().optional(),
 });
 
-type GenerationFlags = z.infer<typeof GenerationFlags>;
+type CallFlags = z.infer<typeof CallFlags>;
 
-function toPreviewDirectory(flags: GenerationFlags, target: OutputTarget): { previewDirectory?: string } {
+function toPreviewDirectory(flags: CallFlags, target: OutputTarget): { previewDirectory?: string } {
   if (!wantsPreview(flags)) return {};
   const isNamed = typeof flags.preview === "string";
   return { previewDirectory: isNamed ? `${flags.preview}` : join(target.directory, "previews") };

@@ -2,11 +2,13 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { EncodingFlags, encodingOptions, toOutput } from "./encoding-options.ts";
 import { JobFlags, jobOptions } from "./job-options.ts";
+import { ModeFlags, modeOptions } from "./mode-options.ts";
 import { addOptionGroup } from "./option-groups.ts";
 import type { OutputTarget } from "./output-target.ts";
 import { PictureFlags, pictureOptions, type SpecFields, toPicture } from "./picture-options.ts";
 import { offeredPreviewOption, PreviewFlags, previewOptions, toPreview } from "./preview-options.ts";
 import { overwriteOption, SavingFlags } from "./saving-options.ts";
+import { toModes } from "./to-modes.ts";
 
 /** How a command that submits differs from others. */
 export interface SubmissionTexts {
@@ -27,6 +29,7 @@ export function addSubmissionOptions(command: Command, texts: SubmissionTexts): 
   const picture = pictureOptions().filter((option) => !names.has(option.name()));
   addOptionGroup(command, "Picture:", picture);
   addOptionGroup(command, "Several values:", grid);
+  addOptionGroup(command, "Modes:", modeOptions());
   addOptionGroup(command, "Previews:", [offeredPreviewOption(), ...previewOptions()]);
   addOptionGroup(command, "Output:", encodingOptions());
   addOptionGroup(command, "Job:", jobOptions());
@@ -42,6 +45,7 @@ export function addSubmissionOptions(command: Command, texts: SubmissionTexts): 
 /** What {@link addSubmissionOptions} leaves in the options of a command, but for what it puts in place of others. */
 export const SubmissionFlags = z.object({
   ...PictureFlags.shape,
+  ...ModeFlags.shape,
   ...PreviewFlags.shape,
   ...EncodingFlags.shape,
   ...JobFlags.shape,
@@ -54,18 +58,19 @@ export const SubmissionFlags = z.object({
 export type SubmissionFlags = z.infer<typeof SubmissionFlags>;
 
 /**
- * The spec for `prompt`.
+ * The spec for `prompt`; images that are files are read.
  *
  * @param target where the images go, if anywhere
- * @throws UsageError if options contradict each other
+ * @throws UsageError if options contradict each other, or a file cannot be read
  */
-export function toSubmittedSpec(
+export async function toSubmittedSpec(
   prompt: string,
   flags: SubmissionFlags,
   target: OutputTarget | undefined,
-): SpecFields {
+): Promise<SpecFields> {
   return {
     ...toPicture(prompt, flags),
+    ...(await toModes(flags)),
     preview: toPreview(flags),
     output: toOutput(flags, target),
     allowReuse: flags.reuse,

@@ -35,7 +35,7 @@ export function submitCommand(context: CliContext): Command {
 async function submit(prompt: string, command: Command, context: CliContext): Promise<ExitCode> {
   const flags = SubmissionFlags.parse(command.opts());
   const saving = toSaving(flags);
-  const spec = toSubmittedSpec(prompt, flags, saving?.target);
+  const spec = await toSubmittedSpec(prompt, flags, saving?.target);
   const { json, quiet } = flags;
   const { channel, serverName } = await openConnection(command);
   using _ = channel;

@@ -38,7 +38,7 @@ async function demo(
   context: CliContext,
   env: Environment,
 ): Promise<ExitCode> {
-  const { spec, options } = readGeneration(prompt, command);
+  const { spec, options } = await readGeneration(prompt, command);
   await using data = await mkdtempDisposable(join(tmpdir(), "comfyrpc-demo-"));
   const config = loadConfig(
     {

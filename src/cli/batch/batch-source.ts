@@ -12,11 +12,11 @@ export type BatchSource = NonNullable<MessageInitShape<typeof SubmitBatchRequest
  *
  * @throws UsageError if options contradict each other
  */
-export function toGrid(
+export async function toGrid(
   prompts: readonly string[],
   flags: Omit<SubmissionFlags, "steps">,
   { steps, seeds, cfgs, samplers }: GridFlags,
-): BatchSource {
-  const base = toSubmittedSpec("", flags, undefined);
+): Promise<BatchSource> {
+  const base = await toSubmittedSpec("", flags, undefined);
   return { case: "grid", value: { base, prompts: [...prompts], steps, seeds, cfgs, samplers } };
 }

@@ -85,7 +85,7 @@ async function readSource(
   if (flags.specs === undefined) {
     if (prompts.length === 0) throw new UsageError("give prompts, or specs with --specs");
     const { steps, ...rest } = flags;
-    return toGrid(prompts, rest, flags);
+    return await toGrid(prompts, rest, flags);
   }
   if (prompts.length > 0) throw new UsageError("--specs holds the prompts; leave the others out");
   const other = command.options.find((option) => isOfSpec(option) && isGiven(option.attributeName()));
@@ -100,8 +100,9 @@ async function readSource(
 /** Whether `option` says what a spec says. */
 function isOfSpec(option: Option): boolean {
   return (
-    ["Picture:", "Several values:", "Previews:", "Output:"].includes(option.helpGroupHeading ?? "") ||
-    option.long === "--reuse"
+    ["Picture:", "Several values:", "Modes:", "Previews:", "Output:"].includes(
+      option.helpGroupHeading ?? "",
+    ) || option.long === "--reuse"
   );
 }
 
