@@ -15,7 +15,7 @@ import { type LinkSource, LinkSources } from "./link-source.ts";
 import type { Widget } from "./node-layout.ts";
 import { PromotedWidgets } from "./promoted-widgets.ts";
 import { replaceNames, settlePrompt } from "./saved-text.ts";
-import { readUiWorkflow } from "./ui-workflow.ts";
+import { readUiWorkflow, type UiMode } from "./ui-workflow.ts";
 import { fits } from "./widget-values.ts";
 
 /** A saved workflow as a graph in API format. */
@@ -166,8 +166,8 @@ class Converter {
       case "dropped":
         this.#add("warning", "link_dropped", node, {
           inputName: name,
-          message: `${name} gets nothing: its link comes by way of node ${source.at.id}, which is ${source.at.ui.mode === "muted" ? "muted" : "bypassed and has no input to pass on"}`,
-          remedy: "activate that node, or link something else, if the input is needed",
+          message: `${name} gets nothing: its link comes by way of node ${source.at.id}, which ${whyNothing[source.at.ui.mode]}`,
+          remedy: "change that node, or link something else, if the input is needed",
         });
         break;
       case "cycle":
@@ -256,6 +256,13 @@ const savingClasses: ReadonlySet<string> = new Set([
   "SaveWEBM",
   "VAESave",
 ]);
+
+/** Why nothing comes from a node. */
+const whyNothing: Readonly<Record<UiMode, string>> = {
+  active: "gives nothing there",
+  muted: "is muted",
+  bypassed: "is bypassed and has no input to pass on",
+};
 
 /** A list would be taken for a link. */
 function asSent(value: GraphValue, type: string): GraphValue {

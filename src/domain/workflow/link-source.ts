@@ -11,7 +11,7 @@ export type LinkSource =
   | { readonly kind: "value"; readonly value: GraphValue }
   /** Nothing is linked to it, all the way. */
   | { readonly kind: "unlinked" }
-  /** `at` is muted, or bypassed with no input whose type would do. */
+  /** `at` is muted, or bypassed with no input whose type would do, or a subgraph with nothing at that output. */
   | { readonly kind: "dropped"; readonly at: ExpandedNode }
   | { readonly kind: "cycle"; readonly at: ExpandedNode }
   /** The link of `at` comes from a node or an output that is not there. */
@@ -134,7 +134,7 @@ function inside(
 ): Place | LinkSource {
   const link = boundaryLinksOf(inner.graph).outgoing.get(slot);
   if (link === undefined) {
-    return { kind: "unlinked" };
+    return { kind: "dropped", at: host };
   }
   if (link.originId === subgraphInputId) {
     return outside(host, link.originSlot, promoted);

@@ -92,7 +92,7 @@ function readSettings(host: ExpandedNode): Settings {
     return { slots, widgets };
   }
   const targets = host.slots.map((_, slot) => targetOf(host, slot));
-  const shown = [...targets.keys()].filter((slot) => targets[slot] !== undefined);
+  const shown = [...targets.keys()].filter((slot) => targets[slot] !== undefined || showedWidget(host, slot));
   for (const [i, slot] of shown.entries()) {
     setValue(slots, slot, values[i]);
   }
@@ -159,6 +159,18 @@ function targetOf(host: ExpandedNode, slot: number): Target | undefined {
     }
   }
   return undefined;
+}
+
+/** Whether a slot showed a widget when it was saved, be it of a class that is not known or that has changed since. */
+function showedWidget({ part }: ExpandedNode, slot: number): boolean {
+  if (part.kind !== "subgraph" || part.inner === undefined) {
+    return false;
+  }
+  const { graph } = part.inner;
+  return (boundaryLinksOf(graph).incoming.get(slot) ?? []).some((link) => {
+    const target = graph.nodes.get(graph.links.get(link)?.targetId ?? "");
+    return target?.inputs.some((input) => input.link === link && input.isWidget) === true;
+  });
 }
 
 function widgetAt({ part, slots }: ExpandedNode, slot: number): Widget | undefined {
