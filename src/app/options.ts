@@ -28,6 +28,7 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
       maxImageCount: config.maxImages,
     },
     defaultModel: config.defaultModel,
+    aiMark: config.aiMark,
     logPrompts: config.logPrompts,
     // An unknown name asks anew at once, so that only removed files are noticed late.
     catalogMaxAgeMs: 600_000,

@@ -2,18 +2,36 @@ import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Option } from "commander";
 import { z } from "zod";
-import type { ImageFormat, OutputOptionsSchema } from "../../gen/comfyrpc/v1/generation_pb.js";
+import {
+  type ImageFormat,
+  ImageMetadata,
+  type OutputOptionsSchema,
+} from "../../gen/comfyrpc/v1/generation_pb.js";
 import { formatNames, formatOfName } from "./image-format.ts";
 import { parseWholeNumber } from "./option-values.ts";
 import type { OutputTarget } from "./output-target.ts";
 import { UsageError } from "./usage-error.ts";
+
+const metadataNames = ["keep", "strip", "replace"] as const;
+
+const metadataOfName = {
+  keep: ImageMetadata.KEEP,
+  strip: ImageMetadata.STRIP,
+  replace: ImageMetadata.REPLACE,
+} as const;
 
 /** The options that say how images are encoded, to be read by {@link EncodingFlags}. */
 export function encodingOptions(): Option[] {
   return [
     new Option("-f, --format <format>", "png unless given, or what --out says").choices(formatNames),
     new Option("--quality <n>", "of jpeg, webp and avif, 1 to 100").argParser(parseWholeNumber),
-    new Option("--strip-metadata", "leave the workflow and its prompt out of a png"),
+    new Option(
+      "--metadata <what>",
+      "keep the workflow in a png, strip it, or replace it by a short text",
+    ).choices(metadataNames),
+    new Option("--strip-metadata", "short for --metadata strip").implies({ metadata: "strip" }),
+    new Option("--ai-mark", "mark images as made by AI, where the server does not of its own accord"),
+    new Option("--no-ai-mark", "do not mark images as made by AI"),
   ];
 }
 
@@ -21,7 +39,8 @@ export function encodingOptions(): Option[] {
 export const EncodingFlags = z.object({
   format: z.enum(formatNames).optional(),
   quality: z.number().optional(),
-  stripMetadata: z.boolean().optional(),
+  metadata: z.enum(metadataNames).optional(),
+  aiMark: z.boolean().optional(),
   inlineLimit: z.number().optional(),
 });
 
@@ -37,15 +56,16 @@ export function toOutput(
   flags: EncodingFlags,
   target: OutputTarget | undefined,
 ): MessageInitShape<typeof OutputOptionsSchema> | undefined {
-  const { quality, inlineLimit: inlineLimitBytes, stripMetadata } = flags;
+  const { quality, inlineLimit: inlineLimitBytes, metadata, aiMark } = flags;
   const format = toFormat(flags, target);
-  const values = [format, quality, inlineLimitBytes, stripMetadata];
+  const values = [format, quality, inlineLimitBytes, metadata, aiMark];
   if (values.every((value) => value === undefined)) return undefined;
   return {
     quality,
     inlineLimitBytes,
     ...(format === undefined ? {} : { format }),
-    ...(stripMetadata === undefined ? {} : { stripMetadata }),
+    ...(metadata === undefined ? {} : { metadata: metadataOfName[metadata] }),
+    ...(aiMark === undefined ? {} : { aiMark }),
   };
 }
 

@@ -6,7 +6,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { ControlNetPreprocessor } from "../../gen/comfyrpc/v1/control_net_pb.js";
-import { type GenerationSpec, ImageFormat } from "../../gen/comfyrpc/v1/generation_pb.js";
+import { type GenerationSpec, ImageFormat, ImageMetadata } from "../../gen/comfyrpc/v1/generation_pb.js";
 import { Resize } from "../../gen/comfyrpc/v1/image_input_pb.js";
 import type {
   GenerateWithProgressRequest,
@@ -142,7 +142,12 @@ describe("generate", () => {
         clipSkip: 2,
         vae: "v.pt",
         preview: { maxSidePx: 256, format: ImageFormat.WEBP },
-        output: { format: ImageFormat.WEBP, quality: 80, inlineLimitBytes: 65536, stripMetadata: true },
+        output: {
+          format: ImageFormat.WEBP,
+          quality: 80,
+          inlineLimitBytes: 65536,
+          metadata: ImageMetadata.STRIP,
+        },
         detach: true,
         allowReuse: true,
       });

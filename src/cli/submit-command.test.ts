@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
-import { ImageFormat } from "../../gen/comfyrpc/v1/generation_pb.js";
+import { ImageFormat, ImageMetadata } from "../../gen/comfyrpc/v1/generation_pb.js";
 import type { SubmitJobRequest } from "../../gen/comfyrpc/v1/job_service_pb.js";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { onStage } from "./testing/on-stage.ts";
@@ -73,7 +73,7 @@ describe("submit", () => {
           clipSkip: 2,
           vae: "v.pt",
           preview: {},
-          output: { format: ImageFormat.WEBP, quality: 80, stripMetadata: true },
+          output: { format: ImageFormat.WEBP, quality: 80, metadata: ImageMetadata.STRIP },
           allowReuse: true,
         },
         requestId: "order-42",

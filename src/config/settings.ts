@@ -458,6 +458,12 @@ export const settings = {
     defaultText: "67108864",
     schema: integer(4_096, 1_000_000_000, 67_108_864),
   },
+  aiMark: {
+    env: "COMFYRPC_AI_MARK",
+    help: "Whether images say, for programs, that they were made by AI: `on` unless a request says otherwise, `off` unless a request asks for it, or `required`",
+    defaultText: "`on`",
+    schema: z.enum(["on", "off", "required"], { error: "must be on, off or required" }).default("on"),
+  },
   maxOutputBytes: {
     env: "COMFYRPC_MAX_OUTPUT_BYTES",
     help: "Largest file that is kept of what a workflow leaves, 1048576 to 1099511627776 bytes; a job that leaves a larger one fails with `OUTPUT_TOO_LARGE`",

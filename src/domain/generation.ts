@@ -188,8 +188,13 @@ export interface OutputSpec {
   readonly format?: ImageFormat;
   readonly quality?: number;
   readonly inlineLimitBytes?: number;
-  readonly stripMetadata: boolean;
+  readonly metadata?: MetadataChoice;
+  /** Absent: as the server is configured. */
+  readonly aiMark?: boolean;
 }
+
+/** What becomes of the metadata of an image: see `ImageMetadata` of the public API. */
+export type MetadataChoice = "keep" | "strip" | "replace";
 
 /** A generation in which nothing is left open, so that it can be repeated. */
 export interface ResolvedGeneration {
@@ -329,8 +334,9 @@ export interface ResolvedOutput {
   /** Absent for PNG. */
   readonly quality?: number;
   readonly inlineLimitBytes: number;
-  /** Whether metadata is removed from a PNG; other formats never carry it. */
-  readonly stripMetadata: boolean;
+  readonly metadata: MetadataChoice;
+  /** Whether images say, for programs, that they were made by AI. */
+  readonly aiMark: boolean;
 }
 
 /** Seed of image number `index`: the seeds of a job follow each other and wrap at 2^64. */

@@ -5,6 +5,7 @@ import { onePixelPng, ScriptedEngine } from "../../test/support/scripted-engine.
 import { caller, type JobsHome, never, startAlone } from "../../test/support/start-jobs.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import type { ImageInfo } from "../domain/image.ts";
+import { pngChunk, withPngChunk } from "../imaging/testing/png-chunks.ts";
 
 async function read(home: JobsHome, image: ImageInfo | undefined): Promise<Buffer> {
   const body = home.blobs.read(image?.sha256 ?? "", { offset: 0, chunkBytes: 65_536 }, never);
@@ -35,7 +36,7 @@ describe("the images of a job", () => {
   it.each(["jpeg", "webp"] as const)("are encoded as %s if asked", async (format) => {
     await using alone = await startAlone(new ScriptedEngine());
     const { home, replica } = alone;
-    const job = await replica.submit({ output: { format, stripMetadata: false } });
+    const job = await replica.submit({ output: { format } });
     const { images } = await replica.end(job.id);
     expect(images).toMatchObject([{ format, widthPx: 1, heightPx: 1 }]);
     expect(await sharp(await read(home, images[0])).metadata()).toMatchObject({ format, width: 1 });
@@ -52,11 +53,49 @@ describe("the images of a job", () => {
     const { home, replica } = alone;
     const plain = await replica.end((await replica.submit()).id);
     expect(await read(home, plain.images[0])).toEqual(withText);
-    const stripped = await replica.end((await replica.submit({ output: { stripMetadata: true } })).id);
+    const stripped = await replica.end((await replica.submit({ output: { metadata: "strip" } })).id);
     const bytes = await read(home, stripped.images[0]);
     expect(readPng(bytes)).toMatchObject({ widthPx: 1, heightPx: 1 });
     expect(bytes.includes("secret")).toBe(false);
   });
+
+  it("say that they were made by AI, in whatever format, and change by nothing else", async () => {
+    await using alone = await startAlone(new ScriptedEngine(), { aiMark: "on" });
+    const { home, replica } = alone;
+    for (const format of ["png", "jpeg", "webp", "avif"] as const) {
+      const { images } = await replica.end((await replica.submit({ output: { format } })).id);
+      const marked = await read(home, images[0]);
+      expect((await sharp(marked).metadata()).xmp?.toString()).toContain("/trainedAlgorithmicMedia<");
+      expect(images[0]?.sizeBytes).toBe(marked.length);
+      const plain = await replica.end((await replica.submit({ output: { format, aiMark: false } })).id);
+      const unmarked = await read(home, plain.images[0]);
+      expect((await sharp(unmarked).metadata()).xmp).toBeUndefined();
+      expect(await sharp(marked).raw().toBuffer()).toEqual(await sharp(unmarked).raw().toBuffer());
+    }
+  });
+
+  it.each(["png", "webp"] as const)(
+    "say in a %s how they were made, if asked, and no more",
+    async (format) => {
+      const engine = new ScriptedEngine();
+      const withText = withPngChunk(onePixelPng, pngChunk("tEXt", Buffer.from("prompt\0secret")));
+      engine.contentOf = () => withText;
+      await using alone = await startAlone(engine);
+      const { home, replica } = alone;
+      const job = await replica.submit({ output: { format, metadata: "replace" } });
+      const { images } = await replica.end(job.id);
+      const { comments, exif, xmp } = await sharp(await read(home, images[0])).metadata();
+      const text =
+        "a red fox\nSteps: 20, Sampler: euler, Schedule type: normal, CFG scale: 7, Seed: 7, Size: 1x1";
+      expect((await read(home, images[0])).includes("secret")).toBe(false);
+      expect(xmp).toBeUndefined();
+      if (format === "png") {
+        expect(comments).toEqual([{ keyword: "parameters", text: expect.stringContaining(text) }]);
+      } else {
+        expect(exif?.includes(Buffer.from(text, "utf16le").swap16())).toBe(true);
+      }
+    },
+  );
 
   it("are stored in the end though the stores were out of order, and the prompt is run once", async () => {
     const engine = new ScriptedEngine();

@@ -1,6 +1,7 @@
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import { type FileKind, fileHeadBytes, kindOfFile } from "../domain/file-kind.ts";
-import type { ResolvedOutput } from "../domain/generation.ts";
+import type { ResolvedGeneration } from "../domain/generation.ts";
+import type { GenerationPlan } from "../domain/generation-plan.ts";
 import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
 import { maxInlineTextBytes, type OutputInfo, type OutputPlace } from "../domain/output.ts";
 import type { Engine, Output } from "../engine/engine.ts";
@@ -14,7 +15,7 @@ import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { cleanFileName } from "./clean-file-name.ts";
 import { outlastOutage } from "./outlast-outage.ts";
-import { formatOfMediaType, type StagedImage, stageImage } from "./stage-image.ts";
+import { formatOfMediaType, markOf, passesAsPng, type StagedImage, stageImage } from "./stage-image.ts";
 
 export interface FetchDependencies {
   readonly engine: Engine;
@@ -36,8 +37,9 @@ export interface WantedOutput {
   readonly nodeId: string;
   readonly classType: string;
   readonly source: WantedFile | WantedText;
-  /** How images are to be encoded. */
-  readonly output: ResolvedOutput;
+  /** What was asked for, and the graph that it became. */
+  readonly generation: ResolvedGeneration;
+  readonly plan: GenerationPlan;
   /** Where it was found; absent for what was planned, which has to be an image. */
   readonly place?: OutputPlace;
   /** Of an image that was planned and sampled. */
@@ -92,7 +94,7 @@ async function fetchOnce(
   const source = await stageSource(deps, wanted, opened, signal);
   const format = source.kind === "image" ? formatOfMediaType(source.mediaType) : undefined;
   if (format !== undefined) {
-    const image = await stageImage(deps, { ...source, format }, wanted.output, opened, signal);
+    const image = await stageImage(deps, { ...source, format }, wanted, opened, signal);
     return { type: "image", image: await keepImage(deps, wanted, image, signal) };
   }
   if (wanted.place === undefined) {
@@ -111,7 +113,7 @@ interface StagedSource extends FileKind {
 
 async function stageSource(
   { engine, blobs, maxOutputBytes }: FetchDependencies,
-  { source }: WantedOutput,
+  { source, generation: { output }, plan }: WantedOutput,
   opened: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<StagedSource> {
@@ -121,7 +123,8 @@ async function stageSource(
     return { blob, head: text, fileName: "", kind: "text", mediaType: "text/plain" };
   }
   const { body } = await engine.openOutput(source.file, signal);
-  const png = new PngStream(body);
+  // What will be taken apart is marked when that is done.
+  const png = new PngStream(body, passesAsPng(output) ? markOf(output, plan) : {});
   const head = new HeadReader(png, fileHeadBytes);
   const blob = opened.use(await blobs.stage(head, maxOutputBytes, signal));
   const { filename } = source.file;

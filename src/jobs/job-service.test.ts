@@ -305,7 +305,7 @@ describe("JobService", () => {
         { seed: 1n },
         { seed: 2n },
         { seed: 3n },
-        { seed: 3n, output: { stripMetadata: true } },
+        { seed: 3n, output: { metadata: "strip" as const } },
       ]) {
         const { result } = await replica.end((await replica.submit({ ...spec, allowReuse: true })).id);
         expect(result).toBeDefined();

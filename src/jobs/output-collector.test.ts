@@ -116,6 +116,21 @@ describe("a graph of which everything is kept", () => {
     expect(images).toMatchObject([{ index: 0, sha256: sha256(still) }]);
   });
 
+  it("has images marked that are left in their format, as made from others if there were any", async () => {
+    const jpeg = await sharp({ create: { width: 6, height: 4, channels: 3, background: "red" } })
+      .jpeg()
+      .toBuffer();
+    const files = { "a.png": onePixelPng, "b.jpg": jpeg };
+    const listed = [file("1", "images", { filename: "a.png" }), file("1", "images", { filename: "b.jpg" })];
+    await using stage = await openStage(files, listed, { output: { ...png, aiMark: true } });
+    const { images } = await stage.replica.end(stage.job.id);
+    for (const [i, original] of [onePixelPng, jpeg].entries()) {
+      const marked = await read(stage.home, images[i]?.sha256);
+      expect((await sharp(marked).metadata()).xmp?.toString()).toContain("/trainedAlgorithmicMedia<");
+      expect(await sharp(marked).raw().toBuffer()).toEqual(await sharp(original).raw().toBuffer());
+    }
+  });
+
   it("leaves out what was only read, and previews unless nothing was saved", async () => {
     const files = { "in.png": onePixelPng, "shown.png": onePixelPng, "saved.txt": Buffer.from("saved") };
     const read = file("1", "images", { filename: "in.png", type: "input" });
@@ -254,7 +269,7 @@ interface StageOptions {
   readonly script?: RunScript;
 }
 
-const png: ResolvedOutput = { format: "png", inlineLimitBytes: 0, stripMetadata: false };
+const png: ResolvedOutput = { format: "png", inlineLimitBytes: 0, metadata: "keep", aiMark: false };
 
 /** A job whose graph leaves `outputs`, of these contents by file name, at work. */
 async function openStage(

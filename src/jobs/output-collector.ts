@@ -169,12 +169,14 @@ export class OutputCollector {
     this.#found.push(fetched);
   }
 
-  #fetch(wanted: Omit<WantedOutput, "tenant" | "jobId" | "classType" | "output">): Promise<FetchedOutput> {
+  #fetch(
+    wanted: Omit<WantedOutput, "tenant" | "jobId" | "classType" | "generation" | "plan">,
+  ): Promise<FetchedOutput> {
     const { tenant, id: jobId, generation, plan } = this.#run.record;
     const classType = plan.graph[wanted.nodeId]?.class_type ?? "";
     const fetched = fetchOutput(
       this.#deps,
-      { ...wanted, tenant, jobId, classType, output: generation.output },
+      { ...wanted, tenant, jobId, classType, generation, plan },
       this.#signal,
     ).then((one) => {
       this.#run.write(one).catch(() => {}); // the run has been left by that

@@ -16,6 +16,7 @@ function open(...checkpoints: readonly string[][]) {
   const options = {
     limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
     defaultModel: "",
+    aiMark: "on" as const,
     catalogMaxAgeMs: 0,
   };
   const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
@@ -43,6 +44,7 @@ describe("SpecResolver", () => {
     const options = {
       limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
       defaultModel: "",
+      aiMark: "on" as const,
       catalogMaxAgeMs: 0,
     };
     const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
@@ -51,7 +53,9 @@ describe("SpecResolver", () => {
     const key = await keyOf({});
     expect(await keyOf({ detach: true }, "11111111-0000-4000-8000-000000000000")).toBe(key);
     expect(await keyOf({ seed: 8n })).not.toBe(key);
-    expect(await keyOf({ output: { stripMetadata: true } })).not.toBe(key);
-    expect(await keyOf({ output: { stripMetadata: false, format: "webp" } })).not.toBe(key);
+    expect(await keyOf({ output: { metadata: "strip" } })).not.toBe(key);
+    expect(await keyOf({ output: { format: "webp" } })).not.toBe(key);
+    expect(await keyOf({ output: { aiMark: false } })).not.toBe(key);
+    expect(await keyOf({ output: { aiMark: true, inlineLimitBytes: 1 } })).toBe(key);
   });
 });

@@ -17,16 +17,18 @@ import type { InputImage } from "../domain/input-image.ts";
 import { modelNames } from "../domain/model-kind.ts";
 import { Problems } from "../domain/resolve/problems.ts";
 import type { GenerationLimits } from "../domain/resolve/resolve-inputs.ts";
-import { resolveOutput, resolvePreview } from "../domain/resolve/resolve-output.ts";
+import { type AiMarkPolicy, resolveOutput, resolvePreview } from "../domain/resolve/resolve-output.ts";
 import { findCheckpoint, resolvePicture } from "../domain/resolve/resolve-picture.ts";
 import { resolveUpscaleTask } from "../domain/resolve/resolve-upscale.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
+import { canonicalJson } from "../lib/canonical-json.ts";
 import { type InputImages, withImages } from "./task-images.ts";
 
 export interface SpecResolverOptions {
   readonly limits: GenerationLimits;
   /** Checkpoint for specs that name none; empty: the first that the backends list. */
   readonly defaultModel: string;
+  readonly aiMark: AiMarkPolicy;
   /** How old what is known of the backends' models may be, in milliseconds, before they are asked again. */
   readonly catalogMaxAgeMs: number;
 }
@@ -73,14 +75,16 @@ export class SpecResolver {
       inputImages.resolve(source, field, tenant, signal),
     );
     const resolved = await this.#taskOf(looked, signal);
+    const problems = new Problems();
     const { preview, output, detach, allowReuse } = spec;
     const generation: ResolvedGeneration = {
       task: resolved,
       ...(preview && { preview: resolvePreview(preview) }),
-      output: resolveOutput(output),
+      output: resolveOutput(output, this.#options.aiMark, problems),
       detach,
       allowReuse,
     };
+    problems.throwIfAny();
     // Files of a directory slow down each save in it, so they are spread over 256 of them.
     const plan = planOf(resolved, `comfyrpc/${jobId.slice(0, 2)}/${jobId}`);
     return { generation, plan, reuseKey: reuseKeyOf(generation, plan) };
@@ -169,9 +173,9 @@ function planOf(task: DrawnTask, filePrefix: string): GenerationPlan {
 }
 
 function reuseKeyOf({ output }: ResolvedGeneration, { graph }: GenerationPlan): string {
-  const encoding = { format: output.format, quality: output.quality, stripMetadata: output.stripMetadata };
+  const { inlineLimitBytes: _, ...encoding } = output;
   return createHash("sha256")
-    .update(`${hashGraph(graph)} ${JSON.stringify(encoding)}`)
+    .update(`${hashGraph(graph)} ${canonicalJson({ ...encoding })}`)
     .digest("hex");
 }
 

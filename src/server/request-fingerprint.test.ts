@@ -39,7 +39,7 @@ const anyRequest = fc
             maxLength: 3,
           }),
           preview: fc.record({ maxSidePx: uint32 }, { requiredKeys: [] }),
-          output: fc.record({ quality: uint32, stripMetadata: fc.boolean() }, { requiredKeys: [] }),
+          output: fc.record({ quality: uint32, aiMark: fc.boolean() }, { requiredKeys: [] }),
           detach: fc.boolean(),
         },
         { requiredKeys: [] },

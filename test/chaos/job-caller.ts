@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { AssetService } from "../../gen/comfyrpc/v1/asset_service_pb.js";
+import { ImageMetadata } from "../../gen/comfyrpc/v1/generation_pb.js";
 import type { Job } from "../../gen/comfyrpc/v1/job_pb.js";
 import { JobService } from "../../gen/comfyrpc/v1/job_service_pb.js";
 import { JobState } from "../../gen/comfyrpc/v1/job_state_pb.js";
@@ -75,7 +76,7 @@ export async function callForJob(seed: bigint, options: CallerOptions): Promise<
             heightPx: 64,
             steps: options.stepCount,
             seed,
-            output: { stripMetadata: true },
+            output: { metadata: ImageMetadata.STRIP },
           },
           requestId: account.requestId,
         },

@@ -31,13 +31,7 @@ export function buildPictureTask<Image = InputImage>(
 
 /** Asks for one picture. */
 export function buildSpec(overrides: Flat<GenerationSpec, PictureTask<ImageSource>> = {}): GenerationSpec {
-  const {
-    preview,
-    output = { stripMetadata: false },
-    detach = false,
-    allowReuse = false,
-    ...picture
-  } = overrides;
+  const { preview, output = {}, detach = false, allowReuse = false, ...picture } = overrides;
   return { task: buildPictureTask(picture), ...(preview && { preview }), output, detach, allowReuse };
 }
 
@@ -69,7 +63,7 @@ export function buildGeneration(
 ): ResolvedGeneration {
   const {
     preview,
-    output = { format: "png", inlineLimitBytes: 0, stripMetadata: false },
+    output = { format: "png", inlineLimitBytes: 0, metadata: "keep", aiMark: false },
     detach = false,
     allowReuse = false,
     ...picture

@@ -257,6 +257,7 @@ const defaults: Omit<JobsOptions, "owner"> = {
   maxOutputBytes: 64 * 1024 * 1024,
   limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
   defaultModel: "",
+  aiMark: "off",
   logPrompts: false,
   catalogMaxAgeMs: hour,
   retentionMs: hour,

@@ -343,8 +343,8 @@ export declare const PreviewOptionsSchema: GenMessage<PreviewOptions>;
  */
 export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
   /**
-   * Default: `IMAGE_FORMAT_PNG`, byte for byte as ComfyUI made it, with its metadata. The other formats
-   * are made from it by the server and carry no metadata.
+   * Default: `IMAGE_FORMAT_PNG`, with the picture byte for byte as ComfyUI made it; what a workflow saves in another of
+   * these formats is left in that. The other formats are made from it by the server.
    *
    * @generated from field: comfyrpc.v1.ImageFormat format = 1;
    */
@@ -369,12 +369,22 @@ export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
   inlineLimitBytes?: number | undefined;
 
   /**
-   * Whether to remove the metadata that ComfyUI writes into a PNG: the workflow with the prompt. The pixels stay the
-   * same. Default: false. The other formats never carry it.
+   * What becomes of the metadata that ComfyUI writes into an image. Whatever it is, the picture stays byte for byte the
+   * same. Default: `IMAGE_METADATA_KEEP`.
    *
-   * @generated from field: bool strip_metadata = 4;
+   * @generated from field: comfyrpc.v1.ImageMetadata metadata = 4;
    */
-  stripMetadata: boolean;
+  metadata: ImageMetadata;
+
+  /**
+   * Whether images say, for programs, that they were made by AI: in XMP, as `Iptc4xmpExt:DigitalSourceType` of the IPTC,
+   * `trainedAlgorithmicMedia` or, where images were given, `compositeWithTrainedAlgorithmicMedia`, together with
+   * `xmp:CreatorTool`; in PNG, JPEG, WebP and AVIF. Default: true unless the server is configured otherwise. A server
+   * that marks every image fails with `INVALID_ARGUMENT`, reason `INVALID_FIELD`, if this is false.
+   *
+   * @generated from field: optional bool ai_mark = 5;
+   */
+  aiMark?: boolean | undefined;
 };
 
 /**
@@ -382,6 +392,49 @@ export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
  * Use `create(OutputOptionsSchema)` to create a new message.
  */
 export declare const OutputOptionsSchema: GenMessage<OutputOptions>;
+
+/**
+ * What becomes of the metadata of an image.
+ *
+ * @generated from enum comfyrpc.v1.ImageMetadata
+ */
+export enum ImageMetadata {
+  /**
+   * Not said: `IMAGE_METADATA_KEEP`.
+   *
+   * @generated from enum value: IMAGE_METADATA_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It stays: in a PNG of ComfyUI the whole workflow with its prompt. Formats that the server makes carry none.
+   *
+   * @generated from enum value: IMAGE_METADATA_KEEP = 1;
+   */
+  KEEP = 1,
+
+  /**
+   * It is removed, but for the colour profile.
+   *
+   * @generated from enum value: IMAGE_METADATA_STRIP = 2;
+   */
+  STRIP = 2,
+
+  /**
+   * It is removed, and a short text is written in its place that tools around Stable Diffusion read, in every format:
+   * prompt, negative prompt, steps, sampler, scheduler, cfg, seed, size, names of the models. For a workflow that is not
+   * one of the service it names seed, size and the hash of the graph. In PNG it is the text `parameters`, else the user
+   * comment of EXIF.
+   *
+   * @generated from enum value: IMAGE_METADATA_REPLACE = 3;
+   */
+  REPLACE = 3,
+}
+
+/**
+ * Describes the enum comfyrpc.v1.ImageMetadata.
+ */
+export declare const ImageMetadataSchema: GenEnum<ImageMetadata>;
 
 /**
  * An image file format.

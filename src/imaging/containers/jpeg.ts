@@ -95,3 +95,51 @@ function isNeeded(file: ByteReader, marker: number, start: number, end: number):
       return false;
   }
 }
+
+const xmpName = "http://ns.adobe.com/xap/1.0/\0";
+const exifName = "Exif\0\0";
+/** Of the content of a segment, its length included. */
+const maxSegmentBytes = 65_535;
+
+/**
+ * Adds XMP and EXIF where programs look for them, after the segment with the pixel density; everything else stays byte
+ * for byte as it is.
+ *
+ * @param xmp makes the packet out of the one that there is, which it takes the place of
+ * @param exif a TIFF structure; EXIF that there is stays before it
+ * @throws MalformedError, also if something is too large for a JPEG
+ */
+export function addToJpeg(
+  data: Uint8Array,
+  xmp: ((existing: string | undefined) => string) | undefined,
+  exif: Uint8Array | undefined,
+): Buffer<ArrayBuffer> {
+  const file = new ByteReader(data);
+  const segments = segmentsOfJpeg(data);
+  const named = ({ start, end }: Segment, marker: number, name: string) =>
+    file.uint8(start + 1) === marker &&
+    end - start >= 4 + name.length &&
+    file.latin1(start + 4, name.length) === name;
+  const old = xmp && segments.slice(1).find((one) => named(one, 0xe1, xmpName));
+  const density = segments.slice(1).find((one) => named(one, 0xe0, "JFIF\0"));
+  const oldExif = segments.slice(1).find((one) => named(one, 0xe1, exifName));
+  const at = Math.max(2, density?.end ?? 0, oldExif?.end ?? 0);
+  const oldXmp = old && Buffer.from(data.subarray(old.start + 4 + xmpName.length, old.end)).toString();
+  const added = [
+    ...(exif ? [segment(0xe1, Buffer.concat([Buffer.from(exifName, "latin1"), exif]))] : []),
+    ...(xmp ? [segment(0xe1, Buffer.from(`${xmpName}${xmp(oldXmp)}`))] : []),
+  ];
+  const cut = old ?? { start: at, end: at };
+  return cut.start < at
+    ? Buffer.concat([data.subarray(0, cut.start), data.subarray(cut.end, at), ...added, data.subarray(at)])
+    : Buffer.concat([data.subarray(0, at), ...added, data.subarray(at, cut.start), data.subarray(cut.end)]);
+}
+
+function segment(marker: number, content: Uint8Array): Buffer {
+  if (content.length + 2 > maxSegmentBytes) {
+    throw new MalformedError(`has no room for ${content.length} bytes of metadata`);
+  }
+  const head = Buffer.from([0xff, marker, 0, 0]);
+  head.writeUInt16BE(content.length + 2, 2);
+  return Buffer.concat([head, content]);
+}

@@ -81,6 +81,12 @@ export class ByteReader {
     }
   }
 
+  /** A part of the file, not copied. */
+  bytes(at: number, sizeBytes: number): Uint8Array {
+    this.assertReaches(at + sizeBytes);
+    return this.#bytes.subarray(at, at + sizeBytes);
+  }
+
   /** A text of one byte for each character. */
   latin1(at: number, sizeBytes: number): string {
     this.assertReaches(at + sizeBytes);

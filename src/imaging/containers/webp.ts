@@ -48,3 +48,68 @@ export function isLosslessWebp(data: Uint8Array): boolean {
   const file = new ByteReader(data);
   return segmentsOfWebp(data).some(({ start }) => file.latin1(start, 4) === "VP8L");
 }
+
+const alphaFlag = 0x10;
+
+/**
+ * Adds XMP and EXIF in chunks at the end, for which a simple file becomes an extended one (RFC 9649, 2.7); everything
+ * else stays byte for byte as it is.
+ *
+ * @param xmp makes the packet out of the one that there is, which it takes the place of
+ * @param exif a TIFF structure, in the place of the one that there is
+ * @throws MalformedError
+ */
+export function addToWebp(
+  data: Uint8Array,
+  xmp: ((existing: string | undefined) => string) | undefined,
+  exif: Uint8Array | undefined,
+): Buffer<ArrayBuffer> {
+  const file = new ByteReader(data);
+  const [, ...chunks] = segmentsOfWebp(data);
+  const typeOf = ({ start }: Segment) => file.latin1(start, 4);
+  const contentOf = ({ start }: Segment) =>
+    Buffer.from(data.subarray(start + 8, start + 8 + file.uint32LE(start + 4)));
+  const oldXmp = chunks.find((chunk) => typeOf(chunk) === "XMP ");
+  const kept = chunks.filter(
+    (chunk) =>
+      typeOf(chunk) !== "VP8X" &&
+      !(xmp !== undefined && typeOf(chunk) === "XMP ") &&
+      !(exif !== undefined && typeOf(chunk) === "EXIF"),
+  );
+  const extended = chunks.find((chunk) => typeOf(chunk) === "VP8X");
+  const header = extended ? contentOf(extended) : extendedHeader(file, kept);
+  header.writeUInt8(header.readUInt8() | (xmp ? xmpFlag : 0) | (exif ? exifFlag : 0));
+  const body = Buffer.concat([
+    Buffer.from("WEBP"),
+    riffChunk("VP8X", header),
+    ...kept.map((chunk) => riffChunk(typeOf(chunk), contentOf(chunk))),
+    ...(exif ? [riffChunk("EXIF", exif)] : []),
+    ...(xmp ? [riffChunk("XMP ", Buffer.from(xmp(oldXmp && contentOf(oldXmp).toString())))] : []),
+  ]);
+  return riffChunk("RIFF", body);
+}
+
+/** What `VP8X` says of a file that has none: its size, and whether it may be transparent. */
+function extendedHeader(file: ByteReader, [picture]: readonly Segment[]): Buffer<ArrayBuffer> {
+  if (picture === undefined) {
+    throw new MalformedError("has no picture");
+  }
+  const isLossless = file.latin1(picture.start, 4) === "VP8L";
+  const at = picture.start + 8;
+  // RFC 9649, 3.4: 14 bits each, less one, then a bit for transparency. RFC 6386, 9.1: 14 bits each, after a start code.
+  const bits = isLossless ? file.uint32LE(at + 1) : 0;
+  const [width, height] = isLossless
+    ? [bits & 0x3fff, (bits >>> 14) & 0x3fff]
+    : [(file.uint32LE(at + 6) & 0x3fff) - 1, ((file.uint32LE(at + 6) >>> 16) & 0x3fff) - 1];
+  const header = Buffer.alloc(10);
+  header.writeUInt8(isLossless && (bits >>> 28) & 1 ? alphaFlag : 0);
+  header.writeUIntLE(Math.max(0, width), 4, 3);
+  header.writeUIntLE(Math.max(0, height), 7, 3);
+  return header;
+}
+
+function riffChunk(type: string, content: Uint8Array): Buffer<ArrayBuffer> {
+  const head = Buffer.from(`${type}\0\0\0\0`, "latin1");
+  head.writeUInt32LE(content.length, 4);
+  return Buffer.concat([head, content, Buffer.alloc(content.length % 2)]);
+}

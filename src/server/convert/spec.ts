@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import {
   ImageFormat,
+  ImageMetadata,
   OutputOptionsSchema,
   PreviewOptionsSchema,
   type GenerationSpec as SpecMessage,
 } from "../../../gen/comfyrpc/v1/generation_pb.js";
-import type { GenerationSpec, ResolvedGeneration } from "../../domain/generation.ts";
+import type { GenerationSpec, MetadataChoice, ResolvedGeneration } from "../../domain/generation.ts";
 import { defined } from "./defined.ts";
 import { domainFormat, messageFormat } from "./format.ts";
 import { toTaskMessage } from "./resolved-task.ts";
@@ -25,7 +26,8 @@ export function fromSpecMessage(spec: SpecMessage): GenerationSpec {
       format: output && domainFormat[output.format],
       quality: output?.quality,
       inlineLimitBytes: output?.inlineLimitBytes,
-      stripMetadata: output?.stripMetadata ?? false,
+      metadata: output && domainMetadata[output.metadata],
+      aiMark: output?.aiMark,
     }),
     detach: spec.detach,
     allowReuse: spec.allowReuse,
@@ -42,7 +44,11 @@ export function toSpecMessage(generation: ResolvedGeneration): SpecMessage {
       format: messageFormat[preview.format],
     });
   }
-  message.output = create(OutputOptionsSchema, { ...output, format: messageFormat[output.format] });
+  message.output = create(OutputOptionsSchema, {
+    ...output,
+    format: messageFormat[output.format],
+    metadata: messageMetadata[output.metadata],
+  });
   message.detach = detach;
   message.allowReuse = allowReuse;
   return message;
@@ -51,3 +57,16 @@ export function toSpecMessage(generation: ResolvedGeneration): SpecMessage {
 function previewFormat(format: ImageFormat): "jpeg" | "webp" | undefined {
   return format === ImageFormat.WEBP ? "webp" : format === ImageFormat.JPEG ? "jpeg" : undefined;
 }
+
+const messageMetadata: Readonly<Record<MetadataChoice, ImageMetadata>> = {
+  keep: ImageMetadata.KEEP,
+  strip: ImageMetadata.STRIP,
+  replace: ImageMetadata.REPLACE,
+};
+
+const domainMetadata: Readonly<Record<ImageMetadata, MetadataChoice | undefined>> = {
+  [ImageMetadata.UNSPECIFIED]: undefined,
+  [ImageMetadata.KEEP]: "keep",
+  [ImageMetadata.STRIP]: "strip",
+  [ImageMetadata.REPLACE]: "replace",
+};

@@ -25,7 +25,7 @@ function connect({ url }: JobServer) {
   return createClient(ImageService, createGrpcTransport({ baseUrl: url }));
 }
 
-const output = { format: "png", inlineLimitBytes: 1_000, stripMetadata: false } as const;
+const output = { format: "png", inlineLimitBytes: 1_000, metadata: "keep", aiMark: false } as const;
 const record = buildRecord({ generation: buildGeneration({ output }) });
 
 /** Images with bytes in the store of `server`, of these sizes. */

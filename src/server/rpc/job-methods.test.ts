@@ -50,7 +50,13 @@ describe("SubmitJob", () => {
     });
     const { job } = await connect(server).submitJob(
       {
-        spec: { prompt: "fox", seed: 7n, detach: true, allowReuse: true, output: { stripMetadata: true } },
+        spec: {
+          prompt: "fox",
+          seed: 7n,
+          detach: true,
+          allowReuse: true,
+          output: { metadata: 2, aiMark: false },
+        },
         requestId: "order-17",
         options: { labels: { a: "1" }, note: "n", retention: { seconds: 90n } },
       },
@@ -61,7 +67,7 @@ describe("SubmitJob", () => {
         task: expect.objectContaining({ type: "picture", prompt: "fox", seed: 7n }),
         detach: true,
         allowReuse: true,
-        output: { stripMetadata: true },
+        output: { metadata: "strip", aiMark: false },
       }),
       options: {
         labels: { a: "1" },

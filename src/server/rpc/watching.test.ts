@@ -29,7 +29,9 @@ const batchId = "6a1d2a3c-0000-4000-8000-000000000001";
 const otherId = "6a1d2a3c-0000-4000-8000-000000000002";
 const inlineLimitBytes = 1_000;
 const record = buildRecord({
-  generation: buildGeneration({ output: { format: "png", inlineLimitBytes, stripMetadata: false } }),
+  generation: buildGeneration({
+    output: { format: "png", inlineLimitBytes, metadata: "keep", aiMark: false },
+  }),
 });
 
 function connect({ url }: JobServer) {
