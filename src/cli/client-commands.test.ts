@@ -19,6 +19,11 @@ const commands = [
   "assets put",
   "assets get",
   "assets link",
+  "models",
+  "samplers",
+  "schedulers",
+  "nodes",
+  "info",
 ];
 
 it.each(commands)("the help of `%s` fits into 80 columns", async (command) => {

@@ -1,6 +1,10 @@
 import type { Command } from "commander";
 import { assetsCommand } from "./assets/assets-command.ts";
 import { batchCommand } from "./batch/batch-command.ts";
+import { infoCommand } from "./catalog/info-command.ts";
+import { modelsCommand } from "./catalog/models-command.ts";
+import { samplersCommand, schedulersCommand } from "./catalog/names-commands.ts";
+import { nodesCommand } from "./catalog/nodes-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { healthCommand } from "./health-command.ts";
 import type { CliContext } from "./io.ts";
@@ -17,6 +21,11 @@ export function clientCommands(context: CliContext): Command[] {
     batchCommand(context),
     jobsCommand(context),
     assetsCommand(context),
+    modelsCommand(context),
+    samplersCommand(context),
+    schedulersCommand(context),
+    nodesCommand(context),
+    infoCommand(context),
     healthCommand(context),
   ];
 }

@@ -81,5 +81,8 @@ const flags: ReadonlyMap<string, string> = new Map(
     sha256: "--sha256",
     strip_metadata: "--strip-metadata",
     ttl: "--ttl",
+    kinds: "--kind",
+    backend: "--backend",
+    category: "--category",
   }),
 );

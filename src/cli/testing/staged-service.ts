@@ -3,13 +3,17 @@ import { createSecureServer, createServer, type ServerHttp2Session } from "node:
 import type { ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AssetService } from "../../../gen/comfyrpc/v1/asset_service_pb.js";
+import { CatalogService } from "../../../gen/comfyrpc/v1/catalog_service_pb.js";
 import { ImageService } from "../../../gen/comfyrpc/v1/image_service_pb.js";
 import { JobService } from "../../../gen/comfyrpc/v1/job_service_pb.js";
 import { testCertificateKey } from "./tls-certificate.ts";
 
 /** Methods of any of the services. */
 export type StagedMethods = Partial<
-  ServiceImpl<typeof ImageService> & ServiceImpl<typeof JobService> & ServiceImpl<typeof AssetService>
+  ServiceImpl<typeof ImageService> &
+    ServiceImpl<typeof JobService> &
+    ServiceImpl<typeof AssetService> &
+    ServiceImpl<typeof CatalogService>
 >;
 
 /** A service for tests that says what it is told to say. */
@@ -33,7 +37,11 @@ export async function startStagedService(
   const sessions = new Set<ServerHttp2Session>();
   const handler = connectNodeAdapter({
     routes: (router) =>
-      router.service(ImageService, methods).service(JobService, methods).service(AssetService, methods),
+      router
+        .service(ImageService, methods)
+        .service(JobService, methods)
+        .service(AssetService, methods)
+        .service(CatalogService, methods),
   });
   const server = certificate
     ? createSecureServer({ cert: certificate, key: testCertificateKey }, handler)

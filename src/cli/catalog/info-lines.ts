@@ -1,0 +1,55 @@
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import type { ServerInfo, ServerLimits } from "../../../gen/comfyrpc/v1/server_info_pb.js";
+import { formatBytes } from "../format-bytes.ts";
+import { formatSeconds } from "../format-duration.ts";
+import { plainText } from "../plain-text.ts";
+import { tableLines } from "../table.ts";
+
+/** What a service is and allows, for people: a line for each thing, after its name. */
+export function infoLines({
+  version,
+  apiVersion,
+  backends,
+  defaultModel,
+  limits,
+  features,
+}: ServerInfo): string[] {
+  const facts: (readonly [name: string, text: string])[] = [
+    ["version", `${version}, API ${apiVersion}`],
+    ...backends.map(
+      ({ name, comfyuiVersion, builtIn }) =>
+        [
+          "backend",
+          `${name}, ${builtIn ? "built-in engine" : comfyuiVersion === "" ? "not reached yet" : `ComfyUI ${comfyuiVersion}`}`,
+        ] as const,
+    ),
+    ["default model", defaultModel || "the first that the backends list"],
+    ...(limits ? limitFacts(limits) : []),
+    ["links", features?.signedLinksOnly ? "only signed ones" : "signed ones, and plain ones"],
+  ];
+  return tableLines(facts.map((fact) => fact.map(plainText)));
+}
+
+function limitFacts(limits: ServerLimits): (readonly [name: string, text: string])[] {
+  return [
+    ["picture", `up to ${limits.maxPixels} pixels, ${limits.maxSteps} steps`],
+    ["request", `up to ${limits.maxImageCount} images, ${formatBytes(limits.maxRequestBytes)}`],
+    ["batch", `up to ${limits.maxBatchJobCount} jobs`],
+    ["upload", `up to ${formatBytes(limits.maxUploadBytes)}, ${limits.maxUploadPixels} pixels`],
+    [
+      "inline images",
+      `${bytes(limits.defaultInlineLimitBytes)}, on request up to ${bytes(limits.maxInlineLimitBytes)}`,
+    ],
+    ["kept for", `${time(limits.defaultRetention)}, on request up to ${time(limits.maxRetention)}`],
+    ["queue", `up to ${limits.maxQueuedJobCount} jobs, ${time(limits.maxQueueTime)}`],
+    ["run", `up to ${time(limits.maxRunTime)}`],
+  ];
+}
+
+function bytes(count: number): string {
+  return formatBytes(BigInt(count));
+}
+
+function time(duration: Duration | undefined): string {
+  return duration === undefined ? "?" : formatSeconds(durationMs(duration));
+}
