@@ -10,11 +10,13 @@ import { parseJson } from "../../src/engine/demo/json.ts";
 import { writeJson } from "../../src/lib/lossless-json.ts";
 import { demoAccepts, demoClasses } from "../support/demo-classes.ts";
 import { mutateGraph } from "./mutate-graph.ts";
-import { randomGraph } from "./random-graph.ts";
+import { RandomGraphs } from "./random-graph.ts";
 import { Tape } from "./tape.ts";
 
 /** What happened to a text that was taken for a workflow. */
 export type FuzzOutcome = "unreadable" | "editor" | "malformed" | "refused" | "passed";
+
+const graphs = new RandomGraphs(demoClasses);
 
 /** Texts of graphs that are good, or were until they were changed in up to five places. */
 export const graphTexts: fc.Arbitrary<string> = fc
@@ -22,7 +24,7 @@ export const graphTexts: fc.Arbitrary<string> = fc
   .map((bytes) => {
     const tape = new Tape(bytes);
     const mutations = tape.below(6);
-    const graph = randomGraph(demoClasses, tape);
+    const graph = graphs.next(tape);
     for (let i = 0; i < mutations; i++) {
       mutateGraph(graph, demoClasses, tape);
     }
