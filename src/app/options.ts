@@ -30,6 +30,12 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     defaultModel: config.defaultModel,
     aiMark: config.aiMark,
     logPrompts: config.logPrompts,
+    workflowLimits: { maxBytes: maxWorkflowBytes, maxNodes: config.maxWorkflowNodes },
+    workflowPolicy: {
+      allowedClasses: config.allowedNodes,
+      deniedClasses: config.deniedNodes,
+      allowPaths: config.allowNodePaths,
+    },
     // An unknown name asks anew at once, so that only removed files are noticed late.
     catalogMaxAgeMs: 600_000,
     retentionMs: config.retentionSeconds * 1_000,
@@ -40,6 +46,9 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     cleanIntervalMs: 60_000,
   };
 }
+
+/** What the schema allows. Templates may not get around it by the values of their parameters. */
+const maxWorkflowBytes = 4_194_304;
 
 /** What `config` says about assets. */
 export function assetOptions(config: Config): AssetServiceOptions {

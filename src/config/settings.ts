@@ -1,6 +1,22 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
 
+/**
+ * What callers have no need of and may do harm: writing models and training them fills the disk of the backend, and the
+ * outputs of other jobs are not theirs to read.
+ */
+const deniedByDefault = [
+  "CheckpointSave",
+  "CLIPSave",
+  "ImageOnlyCheckpointSave",
+  "LoadImageOutput",
+  "LoraSave",
+  "ModelSave",
+  "SaveLoRA*",
+  "Train*",
+  "VAESave",
+] as const;
+
 /** A setting of the service: where it is read from, what it means, and how its text becomes a value. */
 export interface Setting<T> {
   /** Environment variable. */
@@ -445,6 +461,32 @@ export const settings = {
     help: "Most jobs of one batch, 1 to 100",
     defaultText: "10",
     schema: integer(1, 100, 10),
+  },
+  allowedNodes: {
+    env: "COMFYRPC_ALLOWED_NODES",
+    help: "Node classes that workflows of callers may use, with commas between; `*` stands for any characters",
+    defaultText: "all that are not denied",
+    schema: list(),
+  },
+  deniedNodes: {
+    env: "COMFYRPC_DENIED_NODES",
+    help: "Node classes that they may not use, whatever is allowed; `none` denies none",
+    defaultText: `\`${deniedByDefault.join(",")}\``,
+    schema: list().transform((names) =>
+      names.length === 0 ? [...deniedByDefault] : names.filter((name) => name !== "none"),
+    ),
+  },
+  allowNodePaths: {
+    env: "COMFYRPC_ALLOW_NODE_PATHS",
+    help: "Whether workflows of callers may name files of the backend by absolute paths and by paths that lead out of its directories, and addresses for it to open",
+    defaultText: "false",
+    schema: flag(),
+  },
+  maxWorkflowNodes: {
+    env: "COMFYRPC_MAX_WORKFLOW_NODES",
+    help: "Most nodes of a workflow of a caller, 1 to 10000",
+    defaultText: "2000",
+    schema: integer(1, 10_000, 2_000),
   },
   maxUploadBytes: {
     env: "COMFYRPC_MAX_UPLOAD_BYTES",

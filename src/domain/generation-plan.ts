@@ -12,6 +12,8 @@ export interface GenerationPlan {
    * beforehand, everything.
    */
   readonly keeps: "images" | "everything";
+  /** Of a plan that keeps everything: the seeds that nodes which leave something do so by, by node id, as far as known. */
+  readonly seeds?: Readonly<Record<string, bigint>>;
 }
 
 /** A file that a graph reads from the backend's input directory. */

@@ -149,11 +149,14 @@ export class OutputCollector {
       this.#foundFiles.add(name);
     }
     this.#assertNotTooMany(output);
+    const { seeds = {} } = this.#run.record.plan;
+    const seed = Object.hasOwn(seeds, output.nodeId) ? seeds[output.nodeId] : undefined;
     const fetched = this.#last.then(async () => {
       const one = await this.#fetch({
         nodeId: output.nodeId,
         source: output,
         place,
+        ...(seed !== undefined && { seed }),
         imageIndex: this.#nextImageIndex,
         outputIndex: this.#nextOutputIndex,
       });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
-import { never } from "../../test/support/start-jobs.ts";
+import { never, openWorkflows } from "../../test/support/start-jobs.ts";
 import { SpecResolver } from "./spec-resolver.ts";
 
 const inputImages = { resolve: () => Promise.reject(new Error("no image is expected")) };
@@ -18,6 +18,7 @@ function open(...checkpoints: readonly string[][]) {
     defaultModel: "",
     aiMark: "on" as const,
     catalogMaxAgeMs: 0,
+    ...openWorkflows,
   };
   const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
   return { engines, resolve: (model = "") => resolver.resolve(buildSpec({ model }), jobId, "", never) };
@@ -46,6 +47,7 @@ describe("SpecResolver", () => {
       defaultModel: "",
       aiMark: "on" as const,
       catalogMaxAgeMs: 0,
+      ...openWorkflows,
     };
     const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
     const keyOf = async (spec: Parameters<typeof buildSpec>[0], id = jobId) =>

@@ -8,8 +8,10 @@ import type {
   PictureTask,
   ResolvedGeneration,
   ResolvedPicture,
+  ResolvedTask,
   ResolvedUpscaleTask,
   Task,
+  UpscaleTask,
 } from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
@@ -23,14 +25,13 @@ import { resolveUpscaleTask } from "../domain/resolve/resolve-upscale.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
 import { canonicalJson } from "../lib/canonical-json.ts";
 import { type InputImages, withImages } from "./task-images.ts";
+import { WorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
 
-export interface SpecResolverOptions {
+export interface SpecResolverOptions extends WorkflowResolverOptions {
   readonly limits: GenerationLimits;
   /** Checkpoint for specs that name none; empty: the first that the backends list. */
   readonly defaultModel: string;
   readonly aiMark: AiMarkPolicy;
-  /** How old what is known of the backends' models may be, in milliseconds, before they are asked again. */
-  readonly catalogMaxAgeMs: number;
 }
 
 export interface SpecResolverDependencies {
@@ -52,10 +53,12 @@ export interface ResolvedSpec {
 export class SpecResolver {
   readonly #options: SpecResolverOptions;
   readonly #deps: SpecResolverDependencies;
+  readonly #workflows: WorkflowResolver;
 
   constructor(options: SpecResolverOptions, deps: SpecResolverDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#workflows = new WorkflowResolver(options, deps.engines);
   }
 
   /**
@@ -74,7 +77,9 @@ export class SpecResolver {
     const looked = await withImages(task, (source, field) =>
       inputImages.resolve(source, field, tenant, signal),
     );
-    const resolved = await this.#taskOf(looked, signal);
+    // Files of a directory slow down each save in it, so they are spread over 256 of them.
+    const filePrefix = `comfyrpc/${jobId.slice(0, 2)}/${jobId}`;
+    const { task: resolved, plan } = await this.#planOf(looked, filePrefix, signal);
     const problems = new Problems();
     const { preview, output, detach, allowReuse } = spec;
     const generation: ResolvedGeneration = {
@@ -85,12 +90,23 @@ export class SpecResolver {
       allowReuse,
     };
     problems.throwIfAny();
-    // Files of a directory slow down each save in it, so they are spread over 256 of them.
-    const plan = planOf(resolved, `comfyrpc/${jobId.slice(0, 2)}/${jobId}`);
     return { generation, plan, reuseKey: reuseKeyOf(generation, plan) };
   }
 
-  async #taskOf(task: Task<InputImage>, signal: AbortSignal): Promise<DrawnTask> {
+  async #planOf(task: Task<InputImage>, filePrefix: string, signal: AbortSignal): Promise<PlannedTask> {
+    switch (task.type) {
+      case "workflow":
+        return this.#workflows.resolve(task, filePrefix, "spec.workflow", signal);
+      case "template":
+        throw new ServiceError("INVALID_FIELD", "spec.template: this server does not run any");
+      default: {
+        const resolved = await this.#drawnTask(task, signal);
+        return { task: resolved, plan: planOf(resolved, filePrefix) };
+      }
+    }
+  }
+
+  async #drawnTask(task: DrawingTask, signal: AbortSignal): Promise<DrawnTask> {
     const { catalogMaxAgeMs } = this.#options;
     try {
       return await this.#resolveWith(task, await this.#catalog(catalogMaxAgeMs, signal), signal);
@@ -109,7 +125,7 @@ export class SpecResolver {
     return answers.map(({ value }) => value).reduce(common);
   }
 
-  async #resolveWith(task: Task<InputImage>, names: Catalog, signal: AbortSignal): Promise<DrawnTask> {
+  async #resolveWith(task: DrawingTask, names: Catalog, signal: AbortSignal): Promise<DrawnTask> {
     const { limits, defaultModel } = this.#options;
     const problems = new Problems();
     const inputs = { names, limits, defaultModel, randomSeed: this.#deps.randomSeed };
@@ -123,9 +139,6 @@ export class SpecResolver {
       case "upscale":
         resolved = resolveUpscaleTask(task, inputs, problems);
         break;
-      case "workflow":
-      case "template":
-        throw new ServiceError("INVALID_FIELD", `spec.${task.type}: this server does not run any`);
     }
     problems.throwIfAny();
     return resolved;
@@ -160,7 +173,15 @@ function common(a: Catalog, b: Catalog): Catalog {
   };
 }
 
-/** What is done by a graph of ours. */
+interface PlannedTask {
+  readonly task: ResolvedTask;
+  readonly plan: GenerationPlan;
+}
+
+/** What a graph of ours does. */
+type DrawingTask = PictureTask<InputImage> | UpscaleTask<InputImage>;
+
+/** The same, with nothing left open. */
 type DrawnTask = ResolvedPicture | ResolvedUpscaleTask;
 
 function planOf(task: DrawnTask, filePrefix: string): GenerationPlan {

@@ -28,6 +28,12 @@ import { collectLog, type LogLines } from "./log-lines.ts";
 import { ReplicaBus } from "./replica-bus.ts";
 import { waitUntil } from "./wait-until.ts";
 
+/** Options by which workflows may use anything but paths. */
+export const openWorkflows = {
+  workflowLimits: { maxBytes: 100_000, maxNodes: 100 },
+  workflowPolicy: { allowedClasses: [], deniedClasses: [], allowPaths: false },
+};
+
 /** A signal that is never aborted. */
 export const never = new AbortController().signal;
 
@@ -260,6 +266,7 @@ const defaults: Omit<JobsOptions, "owner"> = {
   aiMark: "off",
   logPrompts: false,
   catalogMaxAgeMs: hour,
+  ...openWorkflows,
   retentionMs: hour,
   maxRetentionMs: 48 * hour,
   reconnectGraceMs: hour,

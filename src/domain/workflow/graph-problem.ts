@@ -1,9 +1,10 @@
 import type { NodeFailure } from "../errors.ts";
 import type { GraphNode } from "../graph.ts";
+import type { ConversionProblemKind } from "./conversion-problem.ts";
 
 /** Something that is wrong with a workflow graph, or that may be. */
 export interface GraphProblem {
-  readonly kind: GraphProblemKind;
+  readonly kind: GraphProblemKind | ConversionProblemKind;
   /**
    * Whether the graph is of no use because of it. A warning is something that only the backend can judge, such as a value
    * of an input that a class of somebody else checks by rules of its own.
@@ -24,7 +25,7 @@ export interface GraphProblem {
   readonly unknownName?: string;
 }
 
-/** In the words of ComfyUI's own validation errors where it has a word for it. */
+/** What the check of a graph finds, in the words of ComfyUI's own validation errors where it has a word for it. */
 export type GraphProblemKind =
   /** A node is not what a node has to be. */
   | "malformed_node"

@@ -1,4 +1,3 @@
-import type { FieldViolation } from "../errors.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClasses } from "../node-class.ts";
 import { isFileInput } from "./file-inputs.ts";
@@ -22,39 +21,37 @@ export function prefixFiles(graph: WorkflowGraph, classes: NodeClasses, filePref
   });
 }
 
-/** A graph with files put in, or what is wrong with the places that they were given for. */
-export type FileBinding =
-  | { readonly ok: true; readonly graph: WorkflowGraph }
-  | { readonly ok: false; readonly violations: readonly FieldViolation[] };
+/** A place that a file cannot be put in. */
+export interface BindingFault {
+  /** As it was given. */
+  readonly place: string;
+  /** What is wrong with it, and what would be right. */
+  readonly description: string;
+}
 
 /**
- * Puts the names of files into inputs of a graph.
+ * Puts the names of files into inputs of a graph, as far as there are such inputs.
  *
  * @param fileNames by node id and input, as in `10.image`
- * @param fieldOf path of the field in the request that gave the file for such a place
  */
 export function bindFiles(
   graph: WorkflowGraph,
   classes: NodeClasses,
   fileNames: Readonly<Record<string, string>>,
-  fieldOf: (place: string) => string,
-): FileBinding {
+): { readonly graph: WorkflowGraph; readonly faults: readonly BindingFault[] } {
   const values = new Map<string, Record<string, GraphValue>>();
-  const violations: FieldViolation[] = [];
+  const faults: BindingFault[] = [];
   for (const [place, fileName] of Object.entries(fileNames)) {
     const target = findInput(graph, classes, place);
     if ("fault" in target) {
-      violations.push({ field: fieldOf(place), description: target.fault });
+      faults.push({ place, description: target.fault });
     } else {
       values.set(target.nodeId, { ...values.get(target.nodeId), [target.inputName]: fileName });
     }
   }
-  return violations.length > 0
-    ? { ok: false, violations }
-    : {
-        ok: true,
-        graph: mapNodes(graph, (node, id) => ({ ...node, inputs: { ...node.inputs, ...values.get(id) } })),
-      };
+  const bind = (node: GraphNode, id: string) =>
+    values.has(id) ? { ...node, inputs: { ...node.inputs, ...values.get(id) } } : node;
+  return { graph: mapNodes(graph, bind), faults };
 }
 
 interface InputPlace {

@@ -56,6 +56,7 @@ export const planSchema: z.ZodType<GenerationPlan> = z.object({
     }),
   ),
   keeps: z.enum(["images", "everything"]).default("images"),
+  seeds: z.record(z.string(), bigInteger).exactOptional(),
 });
 
 const outputPlace = z.object({ key: z.string(), position: z.number() });
