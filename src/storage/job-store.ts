@@ -226,6 +226,8 @@ export interface JobFilter {
   /** Exclusive. */
   readonly createdBefore?: Date;
   readonly batchId?: string;
+  /** Jobs that run this template; without a version, any of it. */
+  readonly template?: { readonly name: string; readonly version?: number };
   /** The last job of the page before. */
   readonly after?: { readonly createTime: Date; readonly id: string };
 }

@@ -189,6 +189,20 @@ export declare type JobFilter = Message<"comfyrpc.v1.JobFilter"> & {
    * @generated from field: string batch_id = 5;
    */
   batchId: string;
+
+  /**
+   * Jobs that run the template of this name. Default: any job.
+   *
+   * @generated from field: string template = 6;
+   */
+  template: string;
+
+  /**
+   * Of those, jobs that run this version, from 1. Needs `template`. Default: 0, any version.
+   *
+   * @generated from field: uint32 template_version = 7;
+   */
+  templateVersion: number;
 };
 
 /**

@@ -65,6 +65,21 @@ describe("jobs list", () => {
     });
   });
 
+  it("asks for the jobs of a template, or of a version of it", async () => {
+    const requests: ListJobsRequest[] = [];
+    await onStage(serviceWith(1, requests), async ({ run }) => {
+      await run(["jobs", "list", "--template", "poster"]);
+      await run(["jobs", "list", "--template", "poster@12"]);
+      expect(requests.map(({ filter }) => [filter?.template, filter?.templateVersion])).toEqual([
+        ["poster", 0],
+        ["poster", 12],
+      ]);
+      const { exitCode, err } = await run(["jobs", "list", "--template", "poster@0"]);
+      expect(exitCode).toBe(2);
+      expect(err).toMatch(/a name and a version such as poster@3/);
+    });
+  });
+
   it("says that there are none", async () => {
     await onStage(serviceWith(0), async ({ run }) => {
       expect(await run(["jobs", "list"])).toEqual({ exitCode: 0, out: "", err: "no such jobs\n" });

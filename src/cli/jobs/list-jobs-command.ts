@@ -34,6 +34,11 @@ export function listJobsCommand(context: CliContext): Command {
     )
     .addOption(new Option("--until <time>", "made before then").argParser(parseTime))
     .option("--batch <id>", "jobs of this batch")
+    .addOption(
+      new Option("--template <name>", "jobs that run this template, or name@3 for a version").argParser(
+        parseTemplate,
+      ),
+    )
     .addOption(new Option("--limit <n>", "most jobs to list").argParser(parseWholeNumber).default(50))
     .option("--json", "write each job as a line of JSON")
     .action(() => finishCommand(context, () => listJobs(command, context)));
@@ -55,16 +60,18 @@ const ListFlags = z.object({
   since: z.date().optional(),
   until: z.date().optional(),
   batch: z.string().default(""),
+  template: z.object({ template: z.string(), templateVersion: z.number() }).optional(),
   limit: z.number(),
   json: z.boolean().default(false),
 });
 
 function toFilter(flags: z.infer<typeof ListFlags>): MessageInitShape<typeof JobFilterSchema> {
-  const { state, label, since, until, batch } = flags;
+  const { state, label, since, until, batch, template } = flags;
   return {
     states: state.map(stateOfName),
     labels: Object.fromEntries(label),
     batchId: batch,
+    ...template,
     ...(since ? { createTimeFrom: timestampFromDate(since) } : {}),
     ...(until ? { createTimeBefore: timestampFromDate(until) } : {}),
   };
@@ -76,6 +83,16 @@ function parseState(text: string): StateName {
   return name;
 }
 
+function parseTemplate(text: string): { template: string; templateVersion: number } {
+  const [, template, version] = /^([a-z0-9][a-z0-9_-]*)(?:@([1-9]\d{0,8}))?$/.exec(text) ?? [];
+  if (template === undefined) {
+    throw new InvalidArgumentError(
+      "It takes the name of a template, or a name and a version such as poster@3.",
+    );
+  }
+  return { template, templateVersion: Number(version ?? 0) };
+}
+
 function parseTime(text: string): Date {
   return parseMoment(text, systemClock.now());
 }
@@ -83,5 +100,6 @@ function parseTime(text: string): Date {
 const examples = `Examples:
   $ comfyrpc jobs list --state queued --state running
   $ comfyrpc jobs list --label team=web --since 2h
+  $ comfyrpc jobs list --template poster@3
   $ comfyrpc jobs list --json --limit 1000 | jq -r .jobId
 `;

@@ -86,13 +86,16 @@ export function fromFilterMessage(filter: FilterMessage | undefined): JobFilter 
   if (filter === undefined) {
     return { states: [], labels: {} };
   }
-  const { createTimeFrom, createTimeBefore, batchId } = filter;
+  const { createTimeFrom, createTimeBefore, batchId, template, templateVersion } = filter;
   return {
     states: filter.states.flatMap((state) => domainState[state] ?? []),
     labels: filter.labels,
     ...(createTimeFrom && { createdFrom: fromTimestamp(createTimeFrom, "filter.create_time_from") }),
     ...(createTimeBefore && { createdBefore: fromTimestamp(createTimeBefore, "filter.create_time_before") }),
     ...(batchId !== "" && { batchId: batchId.toLowerCase() }),
+    ...(template !== "" && {
+      template: { name: template, ...(templateVersion !== 0 && { version: templateVersion }) },
+    }),
   };
 }
 

@@ -121,6 +121,7 @@ export function writeJobRow({
     reuse_key: record.reuseKey,
     retention_ms: record.retentionMs,
     create_time: record.createTime.getTime(),
+    ...templateColumns(record),
     state: record.state,
     last_sequence: Number(record.lastSequence),
     queue_deadline: record.queueDeadline.getTime(),
@@ -142,4 +143,13 @@ export function writeJobRow({
     last_write_first: lastWrite ? Number(lastWrite.first) : null,
     last_write_last: lastWrite ? Number(lastWrite.last) : null,
   };
+}
+
+/** For searching only: the template is part of the generation. */
+function templateColumns({
+  generation: { task },
+}: JobRecord): Pick<Insertable<JobTable>, "template_name" | "template_version"> {
+  return task.type === "template"
+    ? { template_name: task.name, template_version: task.version }
+    : { template_name: null, template_version: null };
 }

@@ -5,10 +5,11 @@ import { jobsAndAssets } from "./migrations/jobs-and-assets.ts";
 import type { Migration } from "./migrations/migration.ts";
 import { outputsOfJobs } from "./migrations/outputs-of-jobs.ts";
 import { templates } from "./migrations/templates.ts";
+import { templatesOfJobs } from "./migrations/templates-of-jobs.ts";
 import type { SqlAccess } from "./sql-access.ts";
 
 /** All there are, in order: the first makes version 1 of the schema. */
-export const migrations: readonly Migration[] = [jobsAndAssets, templates, outputsOfJobs];
+export const migrations: readonly Migration[] = [jobsAndAssets, templates, outputsOfJobs, templatesOfJobs];
 
 /** What a migration is run with. */
 export interface MigrateOptions {

@@ -47,6 +47,9 @@ export interface JobTable {
   reuse_key: string;
   retention_ms: number;
   create_time: number;
+  /** The template that it runs; both are null if it runs none. */
+  template_name: string | null;
+  template_version: number | null;
 
   state: string;
   last_sequence: number;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import type { JobFilter, JobStore } from "../../../src/storage/job-store.ts";
+import { buildGeneration } from "../../support/generations.ts";
 import {
   all,
   at,
@@ -96,6 +97,31 @@ export function querying(open: () => Promise<TestStore>): void {
         after: { createTime: at(4), id: four[0] ?? "" },
       }),
     ).toEqual([four[1]]);
+  });
+
+  it("finds jobs by the template that they run, in any version or in one", async () => {
+    await using store = await open();
+    const jobOf = (name: string, version: number) =>
+      buildJob({
+        generation: { ...buildGeneration(), task: { type: "template", name, version, parameters: {} } },
+        labels: version === 1 ? { first: "yes" } : {},
+      });
+    const jobs = [jobOf("poster", 1), jobOf("poster", 2), jobOf("card", 1), buildJob()].map((job, i) => ({
+      ...job,
+      createTime: at(i),
+    }));
+    await submitEach(store.jobs, jobs);
+    const [one, two, card, drawn] = jobs.map(({ id }) => id);
+    const held = await lease(store.jobs);
+    await finish(store.jobs, held, (await claimOne(store.jobs, held)).job.id);
+    const found = (filter: Partial<JobFilter>) => idsOf(store.other, { ...all, ...filter });
+    expect(await found({})).toEqual([drawn, card, two, one]);
+    expect(await found({ template: { name: "poster" } })).toEqual([two, one]);
+    expect(await found({ template: { name: "poster", version: 1 } })).toEqual([one]);
+    expect(await found({ template: { name: "poster", version: 3 } })).toEqual([]);
+    expect(await found({ template: { name: "poste" } })).toEqual([]);
+    expect(await found({ template: { name: "poster" }, states: ["succeeded"] })).toEqual([one]);
+    expect(await found({ template: { name: "poster" }, labels: { first: "yes" } })).toEqual([one]);
   });
 
   it.each([

@@ -54,7 +54,7 @@ function newest(
   db: Db,
   { tenant, filter, labels: [label, ...otherLabels], state, limit }: Search,
 ): SelectQueryBuilder<Tables, "jobs", JobTable> {
-  const { createdFrom, createdBefore, batchId, after } = filter;
+  const { createdFrom, createdBefore, batchId, template, after } = filter;
   const createTime = sql.ref<number>(label === undefined ? "jobs.create_time" : "label.create_time");
   const id = sql.ref<string>(label === undefined ? "jobs.id" : "label.job_id");
   const conditions: RawBuilder<boolean>[] = [
@@ -62,6 +62,8 @@ function newest(
     ...(createdFrom === undefined ? [] : [sql<boolean>`${createTime} >= ${createdFrom.getTime()}`]),
     ...(createdBefore === undefined ? [] : [sql<boolean>`${createTime} < ${createdBefore.getTime()}`]),
     ...(batchId === undefined ? [] : [sql<boolean>`jobs.batch_id = ${batchId}`]),
+    ...(template === undefined ? [] : [sql<boolean>`jobs.template_name = ${template.name}`]),
+    ...(template?.version === undefined ? [] : [sql<boolean>`jobs.template_version = ${template.version}`]),
     ...(after === undefined
       ? []
       : [sql<boolean>`(${createTime}, ${id}) < (${after.createTime.getTime()}, ${after.id})`]),
