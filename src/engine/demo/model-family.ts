@@ -25,6 +25,6 @@ const FAMILIES: Readonly<Record<string, Partial<ModelFamily>>> = {
   "stable-diffusion-v3": { usualCfg: 4.5 },
   "z-image": { usualCfg: 1 },
   auraflow: { usualCfg: 3.5 },
-  chroma: { usualCfg: 3 },
+  chroma: { usualCfg: 4 },
   hidream: { usualCfg: 5 },
 };

@@ -39,6 +39,24 @@ export const customSampling: readonly NodeDefinition[] = [
     },
   },
   {
+    classType: "Flux2Scheduler",
+    displayName: null,
+    category: "sampling/custom_sampling/schedulers",
+    pythonModule: "comfy_extras.nodes_flux",
+    required: {
+      steps: { type: "INT", options: { default: 20, min: 1, max: 4096 } },
+      width: { type: "INT", options: { default: 1024, min: 16, max: 16384, step: 1 } },
+      height: { type: "INT", options: { default: 1024, min: 16, max: 16384, step: 1 } },
+    },
+    outputs: [{ type: "SIGMAS" }],
+    run: (inputs) => {
+      const steps = inputs.integer("steps");
+      const patches = Math.round((inputs.integer("width") * inputs.integer("height")) / 256);
+      const schedule = `flux2 for ${patches} patches`;
+      return { values: [{ kind: "SIGMAS", schedule, steps, from: 0, to: steps, denoise: 1 }] };
+    },
+  },
+  {
     classType: "SplitSigmas",
     displayName: "SplitSigmas",
     category: "sampling/custom_sampling/sigmas",

@@ -84,6 +84,17 @@ describe("a sampler in parts", () => {
     expect(await pixelsOf(nothing.output)).toEqual(await pixelsOf(latent_image));
   });
 
+  it("can have the schedule of a family of models", async () => {
+    const flux2 = async (width: number) =>
+      valueIn(await runNode("Flux2Scheduler", { steps: 20, width, height: 1024 }), "SIGMAS");
+    const [square, wide] = [
+      await inParts("SamplerCustomAdvanced", await flux2(1024)),
+      await inParts("SamplerCustomAdvanced", await flux2(2048)),
+    ];
+    expect(square.output.noise).toBe(0);
+    expect(await pixelsOf(square.output)).not.toEqual(await pixelsOf(wide.output));
+  });
+
   it("guides by the positive text alone without a negative one", async () => {
     const guider = valueIn(
       await runNode("BasicGuider", { model: testModel(), conditioning: testText("a red fox in the snow") }),

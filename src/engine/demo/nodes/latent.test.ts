@@ -20,6 +20,19 @@ describe("a node of latent images", () => {
     expect(await decoded(latent)).toMatchObject([{ width, height }]);
   });
 
+  it.each([
+    ["EmptyLatentImage", 88, 72],
+    ["EmptySD3LatentImage", 88, 72],
+    ["EmptyFlux2LatentImage", 80, 64],
+    ["EmptyHunyuanImageLatent", 64, 64],
+  ])("%s works on whole blocks, of which there are %i × %i pixels", async (classType, width, height) => {
+    const latent = valueIn(await runNode(classType, { width: 90, height: 76, batch_size: 2 }), "LATENT");
+    expect(await decoded(latent)).toMatchObject([
+      { width, height },
+      { width, height },
+    ]);
+  });
+
   it("shows the same picture upscaled, and a blank one blank", async () => {
     const inputs = { upscale_method: "nearest-exact", scale_by: 2 };
     const samples = await latentOf(testPicture(64, 64));

@@ -2,7 +2,7 @@ import { type Canvas, createCanvas } from "../picture/canvas.ts";
 import { resample, type ScaleMethod } from "../picture/resample.ts";
 import { centreBox, roundHalfEven } from "../picture/scale.ts";
 import { PythonError } from "../python.ts";
-import { latentOf, toLatentSize } from "./encode.ts";
+import { toLatentSize } from "./encode.ts";
 import { blankCanvas, LATENT_CELL_PX } from "./latent-painter.ts";
 import { layOver } from "./lay-over.ts";
 import { reserve } from "./memory.ts";
@@ -13,25 +13,8 @@ const MOST_PX = 16384;
 
 const LATENT_METHODS = ["nearest-exact", "bilinear", "area", "bicubic"] as const;
 
-/** Nodes that make latent images and change them. */
+/** Nodes that change latent images. */
 export const latent: readonly NodeDefinition[] = [
-  {
-    classType: "EmptyLatentImage",
-    displayName: "Empty Latent Image",
-    category: "latent",
-    required: { width: size(512, 8), height: size(512, 8), batch_size: batchSize() },
-    outputs: [{ type: "LATENT" }],
-    run: (inputs) => ({ values: [blank(inputs)] }),
-  },
-  {
-    classType: "EmptySD3LatentImage",
-    displayName: null,
-    category: "latent/sd3",
-    pythonModule: "comfy_extras.nodes_sd3",
-    required: { width: size(1024, 16), height: size(1024, 16), batch_size: batchSize() },
-    outputs: [{ type: "LATENT" }],
-    run: (inputs) => ({ values: [blank(inputs)] }),
-  },
   {
     classType: "SetLatentNoiseMask",
     displayName: "Set Latent Noise Mask",
@@ -125,14 +108,6 @@ export const latent: readonly NodeDefinition[] = [
     run: (inputs, { draw }) => composite(inputs, draw),
   },
 ];
-
-function blank(inputs: NodeInputs): Latent {
-  const width = toLatentSize(inputs.integer("width"));
-  const height = toLatentSize(inputs.integer("height"));
-  const batch = inputs.integer("batch_size");
-  reserve(width, height, batch);
-  return { ...latentOf([]), width, height, batchSize: batch, canvases: undefined };
-}
 
 /** `undefined` leaves the latent as it is. A width or height of 0 follows from the other one. */
 function wantedSize(samples: Latent, width: number, height: number): readonly [number, number] | undefined {
@@ -246,14 +221,6 @@ function methodIn(inputs: NodeInputs): ScaleMethod {
   return LATENT_METHODS.find((method) => method === name) ?? "bilinear";
 }
 
-function size(preset: number, step: number): InputSpec {
-  return { type: "INT", options: { default: preset, min: 16, max: MOST_PX, step } };
-}
-
 function place(preset: number): InputSpec {
   return { type: "INT", options: { default: preset, min: 0, max: MOST_PX, step: 8 } };
-}
-
-function batchSize(): InputSpec {
-  return { type: "INT", options: { default: 1, min: 1, max: 4096 } };
 }

@@ -3,6 +3,7 @@ import { conditioning } from "./conditioning.ts";
 import { conditioningPictures } from "./conditioning-pictures.ts";
 import { control } from "./control.ts";
 import { customSampling } from "./custom-sampling.ts";
+import { emptyLatents } from "./empty-latents.ts";
 import { image } from "./image.ts";
 import { imageScaling } from "./image-scaling.ts";
 import { latent } from "./latent.ts";
@@ -29,6 +30,7 @@ export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
     ...splitLoaders,
     ...conditioning,
     ...vae,
+    ...emptyLatents,
     ...latent,
     ...loadImage,
     ...image,
