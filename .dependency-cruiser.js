@@ -3,13 +3,14 @@ const folders = {
   lib: [],
   domain: ["lib"],
   telemetry: ["lib"],
+  fetching: ["domain", "lib"],
   imaging: ["domain", "lib"],
   storage: ["domain", "lib", "telemetry"],
   engine: ["domain", "lib", "telemetry"],
   catalog: ["domain", "engine/engine.ts", "lib"],
   templates: ["domain", "lib", "storage"],
   jobs: ["catalog", "domain", "engine/engine.ts", "imaging", "lib", "storage", "telemetry", "templates"],
-  assets: ["domain", "imaging", "lib", "storage"],
+  assets: ["domain", "fetching/url-fetcher.ts", "imaging", "lib", "storage"],
   server: [
     "assets",
     "catalog",
@@ -26,7 +27,7 @@ const folders = {
 };
 
 /** Folders in which each technology has a folder of its own, beside the interfaces that it implements. */
-const technologies = ["engine", "imaging", "storage"];
+const technologies = ["engine", "fetching", "imaging", "storage"];
 
 export default {
   forbidden: [
@@ -61,7 +62,7 @@ export default {
       name: "services-know-only-interfaces",
       severity: "error",
       from: { path: "^src/(assets|catalog|jobs|server)/", pathNot: "\\.test\\.ts$" },
-      to: { path: "^src/(engine|imaging|storage)/[^/]+/" },
+      to: { path: "^src/(engine|fetching|imaging|storage)/[^/]+/" },
     },
     {
       name: "gen-is-for-the-edges",
