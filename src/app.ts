@@ -6,14 +6,22 @@ import { ImageService } from "../gen/comfyrpc/v1/image_service_pb.js";
 import { JobService as JobServiceSchema } from "../gen/comfyrpc/v1/job_service_pb.js";
 import { WorkflowService as WorkflowServiceSchema } from "../gen/comfyrpc/v1/workflow_service_pb.js";
 import { chooseBackends, createEngines } from "./app/backends.ts";
-import { assetOptions, catalogOptions, jobsOptions, listenerOptions, serverFacts } from "./app/options.ts";
+import {
+  assetOptions,
+  catalogOptions,
+  fetchLimits,
+  jobsOptions,
+  listenerOptions,
+  serverFacts,
+} from "./app/options.ts";
 import { ReadinessWatch } from "./app/readiness.ts";
 import { openStores } from "./app/stores.ts";
 import { createTemplateService, importConfiguredTemplates } from "./app/templates.ts";
 import { AssetService } from "./assets/asset-service.ts";
+import { InputImages } from "./assets/input-images.ts";
 import { CatalogService } from "./catalog/catalog-service.ts";
 import type { Config } from "./config/config.ts";
-import { ServiceError } from "./domain/errors.ts";
+import { createUndiciUrlFetcher } from "./fetching/undici/undici-url-fetcher.ts";
 import { sharpImageCodec } from "./imaging/sharp/sharp-image-codec.ts";
 import { startJobs } from "./jobs/start-jobs.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -70,13 +78,23 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   await importConfiguredTemplates(config, stores.templates, logger);
   const chosen = await chooseBackends(config, logger, opened);
   const engines = createEngines(config, chosen, logger, opened);
+  const assets = new AssetService(assetOptions(config), {
+    assets: stores.assets,
+    blobs: stores.blobs,
+    codec: sharpImageCodec,
+    clock: systemClock,
+  });
+  const limits = fetchLimits(config);
+  const inputImages = new InputImages({
+    assetService: assets,
+    assets: stores.assets,
+    blobs: stores.blobs,
+    codec: sharpImageCodec,
+    clock: systemClock,
+    ...(limits && { fetcher: createUndiciUrlFetcher(limits) }),
+  });
   const jobs = opened.use(
     startJobs(jobsOptions(config, randomUUID()), {
-      inputImages: {
-        resolve: (_, field) =>
-          Promise.reject(new ServiceError("INVALID_FIELD", `${field}: this server takes no images`)),
-      },
-
       engines,
       store: stores.jobs,
       assets: stores.assets,
@@ -85,15 +103,10 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       codec: sharpImageCodec,
       clock: systemClock,
       logger,
+      inputImages,
       randomSeed: () => BigInt(randomInt(2 ** 32)) * 2n ** 21n + BigInt(randomInt(2 ** 21)),
     }),
   );
-  const assets = new AssetService(assetOptions(config), {
-    assets: stores.assets,
-    blobs: stores.blobs,
-    codec: sharpImageCodec,
-    clock: systemClock,
-  });
 
   const draining = new AbortController();
   const shutdown = new AbortController();

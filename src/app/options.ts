@@ -2,6 +2,7 @@ import type { AssetServiceOptions } from "../assets/asset-service.ts";
 import type { CatalogServiceOptions } from "../catalog/catalog-service.ts";
 import type { Config } from "../config/config.ts";
 import { defaultInlineLimitBytes } from "../domain/resolve/resolve-output.ts";
+import type { FetchLimits } from "../fetching/url-fetcher.ts";
 import type { JobsOptions } from "../jobs/start-jobs.ts";
 import type { ServerFacts } from "../server/convert/server-info.ts";
 import type { ListenerOptions } from "../server/listener/listener-options.ts";
@@ -92,6 +93,18 @@ export function serverFacts(config: Config, version: string): ServerFacts {
     },
     features: { signedLinksOnly: config.signedLinksOnly, directLinks: config.s3DirectLinks },
   };
+}
+
+/** What `config` says about fetching images by their URL; `undefined` if that is off. */
+export function fetchLimits(config: Config): FetchLimits | undefined {
+  return config.urlInputs
+    ? {
+        allowHttp: config.urlInputsAllowHttp,
+        hosts: config.urlInputsHosts,
+        timeoutMs: config.urlInputsTimeoutSeconds * 1_000,
+        maxRedirects: config.urlInputsMaxRedirects,
+      }
+    : undefined;
 }
 
 /** What `config` says about the port and the connections to it. */

@@ -10,6 +10,8 @@ import {
   owner,
   plainUpload,
 } from "../../test/support/open-assets.ts";
+import { ServiceError } from "../domain/errors.ts";
+import type { UrlFetcher } from "../fetching/url-fetcher.ts";
 import { sharpImageCodec } from "../imaging/sharp/sharp-image-codec.ts";
 import { photo } from "../imaging/testing/pictures.ts";
 import { unreferencedInputMs } from "./asset-service.ts";
@@ -105,6 +107,47 @@ describe("an input image", () => {
     });
   });
 
+  it("by its URL is fetched, and becomes an asset like any other", async () => {
+    const png = await makePng(30, 20);
+    const asked: string[] = [];
+    const fetcher = {
+      fetch: (url: string) => {
+        asked.push(url);
+        return inPieces(png);
+      },
+    };
+    await using stage = await openStage(fetcher);
+    const input = await stage.resolve({ type: "url", url: "https://x.example/a" });
+    expect(input).toMatchObject({ assetId: sha256Of(png), widthPx: 30, heightPx: 20 });
+    expect(asked).toEqual(["https://x.example/a"]);
+  });
+
+  it.each([
+    [new ServiceError("INPUT_UNREACHABLE", "gone"), "INPUT_UNREACHABLE", []],
+    [new ServiceError("INVALID_FIELD", "no URL"), "INVALID_FIELD", []],
+    [undefined, "ASSET_TOO_LARGE", [Buffer.alloc(500_000), Buffer.alloc(500_000)]],
+    [undefined, "INPUT_REJECTED", [Buffer.from("<html>not found</html>")]],
+  ])("by a URL that is of no use is refused with its field (%s, %s)", async (error, reason, pieces) => {
+    let isLeft = false;
+    const fetcher = {
+      async *fetch() {
+        try {
+          yield* pieces;
+          if (error) throw error;
+        } finally {
+          isLeft = true;
+        }
+      },
+    };
+    await using stage = await openStage(fetcher);
+    await expect(stage.resolve({ type: "url", url: "https://x.example/a" })).rejects.toMatchObject({
+      reason,
+      details: { violations: [{ field }] },
+    });
+    expect(isLeft).toBe(true);
+    expect(await stage.blobFiles()).toEqual([]);
+  });
+
   it("that is damaged or has too many pixels is refused by its limits", async () => {
     await using stage = await openStage();
     const png = await makeLargePng(50_000);
@@ -136,7 +179,7 @@ describe("an input image", () => {
   });
 });
 
-async function openStage() {
+async function openStage(fetcher?: UrlFetcher) {
   const fixture = await openAssets({ maxUploadBytes: 900_000 });
   const { assets: assetService, store: assets, blobs, clock } = fixture;
   const stage = { looks: 0 };
@@ -146,7 +189,7 @@ async function openStage() {
       return sharpImageCodec.toInput(data);
     },
   };
-  const inputs = new InputImages({ assetService, assets, blobs, codec, clock });
+  const inputs = new InputImages({ assetService, assets, blobs, codec, clock, ...(fetcher && { fetcher }) });
   return Object.assign(stage, fixture, {
     resolve: (source: Parameters<InputImages["resolve"]>[0], tenant = "") =>
       inputs.resolve(source, field, tenant, never),

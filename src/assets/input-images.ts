@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type ErrorReason, isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ImageSource, InputImage } from "../domain/input-image.ts";
+import type { UrlFetcher } from "../fetching/url-fetcher.ts";
 import type { ImageCodec, InputPicture } from "../imaging/image-codec.ts";
 import { isUploadMediaType } from "../imaging/media-type.ts";
 import { notAnImage } from "../imaging/rejections.ts";
@@ -17,6 +18,8 @@ export interface InputImagesDependencies {
   readonly blobs: Pick<BlobStore, "read" | "stage">;
   readonly codec: Pick<ImageCodec, "toInput">;
   readonly clock: Clock;
+  /** Absent: images are not fetched from elsewhere. */
+  readonly fetcher?: UrlFetcher;
 }
 
 /** What was found out about an asset, which never changes. */
@@ -45,8 +48,8 @@ export class InputImages {
 
   /**
    * @param field path of the field that gives the image, for errors
-   * @throws ServiceError `INPUT_REJECTED` if it is no image, or damaged; `ASSET_NOT_FOUND`, `ASSET_TOO_LARGE` or
-   * `INVALID_FIELD`: all with the field as a violation. `STORE_UNAVAILABLE`
+   * @throws ServiceError `INPUT_REJECTED` if it is no image, or damaged; `INPUT_UNREACHABLE`, `ASSET_NOT_FOUND`,
+   * `ASSET_TOO_LARGE` or `INVALID_FIELD`: all with the field as a violation. `STORE_UNAVAILABLE`
    */
   async resolve(
     source: ImageSource,
@@ -72,11 +75,19 @@ export class InputImages {
       case "data":
         return await assetService.takeInput(inOnePiece(source.data), { tenant }, signal);
       case "url":
-        throw new ServiceError(
-          "INVALID_FIELD",
-          "this server fetches no images from elsewhere; upload the image and name the asset",
-        );
+        return await assetService.takeInput(this.#fetch(source.url, signal), { tenant }, signal);
     }
+  }
+
+  #fetch(url: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { fetcher } = this.#deps;
+    if (fetcher === undefined) {
+      throw new ServiceError(
+        "INVALID_FIELD",
+        "this server fetches no images from elsewhere; upload the image and name the asset",
+      );
+    }
+    return fetcher.fetch(url, signal);
   }
 
   async #look(asset: AssetRecord, signal: AbortSignal): Promise<Known> {
@@ -135,6 +146,7 @@ const extensionOf: Readonly<Record<InputPicture["mediaType"], string>> = {
 /** What is wrong with an image is wrong with the field that gives it. */
 const reasonAtField: Readonly<Partial<Record<ErrorReason, ErrorReason>>> = {
   ASSET_REJECTED: "INPUT_REJECTED",
+  INPUT_UNREACHABLE: "INPUT_UNREACHABLE",
   ASSET_NOT_FOUND: "ASSET_NOT_FOUND",
   ASSET_TOO_LARGE: "ASSET_TOO_LARGE",
   INVALID_FIELD: "INVALID_FIELD",

@@ -51,6 +51,25 @@ describe("readConfig", () => {
     expect(config.logPrompts).toBe(true);
   });
 
+  it("reads hosts as URLs spell them, and nothing else", () => {
+    const { urlInputsHosts } = readConfig({
+      COMFYRPC_URL_INPUTS_HOSTS: "Images.EXAMPLE.com,*.cdn.example,пример.example",
+    });
+    expect(urlInputsHosts).toEqual(["images.example.com", "*.cdn.example", "xn--e1afmkfd.example"]);
+    for (const host of [
+      "https://a.example",
+      "a.example/x",
+      "*",
+      "a.*.example",
+      "a.example:443",
+      "me@a.example",
+    ]) {
+      expect(problemsOf({ COMFYRPC_URL_INPUTS_HOSTS: host })).toEqual([
+        expect.stringMatching(/^COMFYRPC_URL_INPUTS_HOSTS: .* is no host; write a name/),
+      ]);
+    }
+  });
+
   it("names every problem at once, by its variable", () => {
     const problems = problemsOf({
       COMFYUI_URL: "ftp://x",

@@ -64,6 +64,21 @@ const origins = () =>
       }
     }
   });
+/** As a URL spells them. */
+const hostPatterns = () =>
+  list().transform((parts, context) =>
+    parts.map((part) => {
+      const [, prefix = "", name = ""] = /^(\*\.)?(.*)$/.exec(part) ?? [];
+      const url = URL.parse(`https://${name}`);
+      if (url === null || /[/?#@:*\s]/.test(name)) {
+        context.addIssue({
+          code: "custom",
+          message: `${part} is no host; write a name such as images.example.com, or *.example.com`,
+        });
+      }
+      return prefix + (url?.hostname ?? "");
+    }),
+  );
 const headers = () =>
   optionalText()
     .transform((value, context) => {
@@ -511,6 +526,36 @@ export const settings = {
     help: "Largest file that is kept of what a workflow leaves, 1048576 to 1099511627776 bytes; a job that leaves a larger one fails with `OUTPUT_TOO_LARGE`",
     defaultText: "1073741824 (1 GiB)",
     schema: integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
+  },
+  urlInputs: {
+    env: "COMFYRPC_URL_INPUTS",
+    help: "Whether callers may name images for their jobs by URL, which the service then fetches; from public addresses only",
+    defaultText: "false",
+    schema: flag(),
+  },
+  urlInputsAllowHttp: {
+    env: "COMFYRPC_URL_INPUTS_ALLOW_HTTP",
+    help: "Whether such a URL may begin with `http://` too, and not only with `https://`",
+    defaultText: "false",
+    schema: flag(),
+  },
+  urlInputsHosts: {
+    env: "COMFYRPC_URL_INPUTS_HOSTS",
+    help: "Hosts that such images may be fetched from, redirects included, separated by commas; `*.example.com` is every host below `example.com`",
+    defaultText: "any",
+    schema: hostPatterns(),
+  },
+  urlInputsTimeoutSeconds: {
+    env: "COMFYRPC_URL_INPUTS_TIMEOUT_SECONDS",
+    help: "Longest time to fetch such an image, 1 to 600 s",
+    defaultText: "30",
+    schema: integer(1, 600, 30),
+  },
+  urlInputsMaxRedirects: {
+    env: "COMFYRPC_URL_INPUTS_MAX_REDIRECTS",
+    help: "Most redirects to follow for it, 0 to 20",
+    defaultText: "3",
+    schema: integer(0, 20, 3),
   },
   publicUrl: {
     env: "COMFYRPC_PUBLIC_URL",

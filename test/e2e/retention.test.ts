@@ -138,6 +138,42 @@ describe("an upload whose time has come", () => {
   });
 });
 
+describe("an image that came with a job", () => {
+  it("is kept as long as a job that reads it, and no longer", async () => {
+    await using stage = await openStage();
+    const data = await sharp({ create: { width: 64, height: 64, channels: 3, background: "teal" } })
+      .png()
+      .toBuffer();
+    const fromImage: SpecInit = {
+      ...spec,
+      start: { case: "imageToImage", value: { image: { source: { case: "data", value: data } } } },
+    };
+    const { input, short, long } = await stage.serve(async ({ jobWith }) => {
+      const short = await jobWith({ spec: fromImage, options: shortest });
+      const long = await jobWith({ spec: { ...fromImage, steps: 3 }, options: longest });
+      return { input: inputOf(long), short, long };
+    });
+    expect(inputOf(short)).toBe(input);
+    stage.passTime(2 * hourMs);
+    await stage.serve(async ({ client }) => {
+      await untilGone(client, short);
+      await waitUntil(
+        async () => (await stage.blobs()).length === 2,
+        "the image of the first job is removed",
+      );
+      expect(await download(client, input)).toEqual(data);
+      await client.jobs.deleteJob({ jobId: long.jobId });
+      expect(await failureOf(client.assets.getAsset({ assetId: input }))).toMatchObject({
+        reason: "ASSET_NOT_FOUND",
+      });
+    });
+    stage.passTime(2 * hourMs);
+    await stage.serve(async () => {
+      await waitUntil(async () => (await stage.blobs()).length === 0, "all bytes are removed");
+    });
+  });
+});
+
 describe("how long a job is kept", () => {
   it("is what the server is configured for unless the caller says, and not longer than allowed", async () => {
     await using stage = await openStage({
@@ -250,6 +286,13 @@ function keptMs({ endTime, expireTime }: Job): number {
     throw new Error("the job has not ended");
   }
   return timestampMs(expireTime) - timestampMs(endTime);
+}
+
+/** The image that a job started from. */
+function inputOf({ resolvedSpec }: Job): string {
+  const start = resolvedSpec?.start;
+  const source = start?.case === "imageToImage" ? start.value.image?.source : undefined;
+  return source?.case === "assetId" ? source.value : expect.fail("no input");
 }
 
 function imageOf({ images }: Job): string {
