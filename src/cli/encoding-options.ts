@@ -30,6 +30,9 @@ export function encodingOptions(): Option[] {
       "keep the workflow in a png, strip it, or replace it by a short text",
     ).choices(metadataNames),
     new Option("--strip-metadata", "short for --metadata strip").implies({ metadata: "strip" }),
+    new Option("--thumbnail <px>", "make a small version of each image, with this longest side").argParser(
+      parseWholeNumber,
+    ),
     new Option("--ai-mark", "mark images as made by AI, where the server does not of its own accord"),
     new Option("--no-ai-mark", "do not mark images as made by AI"),
   ];
@@ -41,6 +44,7 @@ export const EncodingFlags = z.object({
   quality: z.number().optional(),
   metadata: z.enum(metadataNames).optional(),
   aiMark: z.boolean().optional(),
+  thumbnail: z.number().optional(),
   inlineLimit: z.number().optional(),
 });
 
@@ -56,9 +60,9 @@ export function toOutput(
   flags: EncodingFlags,
   target: OutputTarget | undefined,
 ): MessageInitShape<typeof OutputOptionsSchema> | undefined {
-  const { quality, inlineLimit: inlineLimitBytes, metadata, aiMark } = flags;
+  const { quality, inlineLimit: inlineLimitBytes, metadata, aiMark, thumbnail } = flags;
   const format = toFormat(flags, target);
-  const values = [format, quality, inlineLimitBytes, metadata, aiMark];
+  const values = [format, quality, inlineLimitBytes, metadata, aiMark, thumbnail];
   if (values.every((value) => value === undefined)) return undefined;
   return {
     quality,
@@ -66,6 +70,7 @@ export function toOutput(
     ...(format === undefined ? {} : { format }),
     ...(metadata === undefined ? {} : { metadata: metadataOfName[metadata] }),
     ...(aiMark === undefined ? {} : { aiMark }),
+    ...(thumbnail === undefined ? {} : { thumbnail: { maxSidePx: thumbnail } }),
   };
 }
 

@@ -61,6 +61,7 @@ const flags: ReadonlyMap<string, string> = new Map(
     "output.quality": "--quality",
     "output.metadata": "--metadata",
     "output.ai_mark": "--ai-mark",
+    "output.thumbnail.max_side_px": "--thumbnail",
     "output.inline_limit_bytes": "--inline-limit",
     detach: "--detach",
     allow_reuse: "--reuse",

@@ -191,6 +191,13 @@ export interface OutputSpec {
   readonly metadata?: MetadataChoice;
   /** Absent: as the server is configured. */
   readonly aiMark?: boolean;
+  /** Absent: none. */
+  readonly thumbnail?: ThumbnailSpec;
+}
+
+export interface ThumbnailSpec {
+  readonly maxSidePx?: number;
+  readonly format?: "jpeg" | "webp";
 }
 
 /** What becomes of the metadata of an image: see `ImageMetadata` of the public API. */
@@ -337,6 +344,8 @@ export interface ResolvedOutput {
   readonly metadata: MetadataChoice;
   /** Whether images say, for programs, that they were made by AI. */
   readonly aiMark: boolean;
+  /** Absent: none. */
+  readonly thumbnail?: Required<ThumbnailSpec>;
 }
 
 /** Seed of image number `index`: the seeds of a job follow each other and wrap at 2^64. */

@@ -33,4 +33,16 @@ export interface ImageInfo {
   readonly seed?: bigint;
   /** Where it was found, if nobody had planned it. */
   readonly place?: OutputPlace;
+  /** If one was asked for. */
+  readonly thumbnail?: ThumbnailInfo;
+}
+
+/** A small version of an image. Its bytes are the asset of the same SHA-256. */
+export interface ThumbnailInfo {
+  readonly format: ImageFormat;
+  readonly widthPx: number;
+  readonly heightPx: number;
+  readonly sizeBytes: number;
+  /** Lowercase hexadecimal. */
+  readonly sha256: string;
 }

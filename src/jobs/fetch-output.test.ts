@@ -7,7 +7,7 @@ import { waitUntil } from "../../test/support/wait-until.ts";
 import type { ImageInfo } from "../domain/image.ts";
 import { pngChunk, withPngChunk } from "../imaging/testing/png-chunks.ts";
 
-async function read(home: JobsHome, image: ImageInfo | undefined): Promise<Buffer> {
+async function read(home: JobsHome, image: Pick<ImageInfo, "sha256"> | undefined): Promise<Buffer> {
   const body = home.blobs.read(image?.sha256 ?? "", { offset: 0, chunkBytes: 65_536 }, never);
   return Buffer.concat(await Array.fromAsync(body));
 }
@@ -96,6 +96,27 @@ describe("the images of a job", () => {
       }
     },
   );
+
+  it("have a small version beside them if asked, which lasts as long", async () => {
+    const engine = new ScriptedEngine();
+    const large = await sharp({ create: { width: 90, height: 60, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    engine.contentOf = () => large;
+    await using alone = await startAlone(engine, { aiMark: "on" });
+    const { home, replica } = alone;
+    const job = await replica.submit({ output: { thumbnail: { maxSidePx: 30 } } });
+    const { result } = await replica.end(job.id);
+    const { thumbnail } = result?.images[0] ?? {};
+    expect(thumbnail).toMatchObject({ format: "webp", widthPx: 30, heightPx: 20 });
+    const bytes = await read(home, thumbnail);
+    expect(bytes).toHaveLength(thumbnail?.sizeBytes ?? -1);
+    expect(await sharp(bytes).metadata()).toMatchObject({ format: "webp", width: 30, height: 20 });
+    expect((await sharp(bytes).metadata()).xmp?.toString()).toContain("/trainedAlgorithmicMedia<");
+    expect(await home.assets.get("", thumbnail?.sha256 ?? "", never)).toMatchObject({ widthPx: 30 });
+    expect(await replica.service.delete(job.id, caller, never)).toBeUndefined();
+    expect(await home.assets.get("", thumbnail?.sha256 ?? "", never)).toBeUndefined();
+  });
 
   it("are stored in the end though the stores were out of order, and the prompt is run once", async () => {
     const engine = new ScriptedEngine();

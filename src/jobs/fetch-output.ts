@@ -2,7 +2,7 @@ import { isServiceError, ServiceError } from "../domain/errors.ts";
 import { type FileKind, fileHeadBytes, kindOfFile } from "../domain/file-kind.ts";
 import type { ResolvedGeneration } from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
-import { type ImageInfo, mediaTypeOf } from "../domain/image.ts";
+import { type ImageInfo, mediaTypeOf, type ThumbnailInfo } from "../domain/image.ts";
 import { maxInlineTextBytes, type OutputInfo, type OutputPlace } from "../domain/output.ts";
 import type { Engine, Output } from "../engine/engine.ts";
 import type { ImageCodec } from "../imaging/image-codec.ts";
@@ -15,7 +15,14 @@ import type { BlobStore, StagedBlob } from "../storage/blob-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { cleanFileName } from "./clean-file-name.ts";
 import { outlastOutage } from "./outlast-outage.ts";
-import { formatOfMediaType, markOf, passesAsPng, type StagedImage, stageImage } from "./stage-image.ts";
+import {
+  formatOfMediaType,
+  markOf,
+  passesAsPng,
+  type StagedImage,
+  stageImage,
+  stageThumbnail,
+} from "./stage-image.ts";
 
 export interface FetchDependencies {
   readonly engine: Engine;
@@ -95,7 +102,8 @@ async function fetchOnce(
   const format = source.kind === "image" ? formatOfMediaType(source.mediaType) : undefined;
   if (format !== undefined) {
     const image = await stageImage(deps, { ...source, format }, wanted, opened, signal);
-    return { type: "image", image: await keepImage(deps, wanted, image, signal) };
+    const thumbnail = await stageThumbnail(deps, image, wanted, opened, signal);
+    return { type: "image", image: await keepImage(deps, wanted, image, thumbnail, signal) };
   }
   if (wanted.place === undefined) {
     throw new ServiceError("NO_OUTPUT", "the backend returned a file that is not a readable image");
@@ -136,27 +144,33 @@ const animatedPng: FileKind = { kind: "animation", mediaType: "image/apng" };
 
 async function keepImage(
   deps: FetchDependencies,
-  { nodeId, jobId, tenant, imageIndex: index, seed: sampledWith, place }: WantedOutput,
-  { blob, ...facts }: StagedImage,
+  wanted: WantedOutput,
+  image: StagedImage,
+  thumbnail: StagedImage | undefined,
   signal: AbortSignal,
 ): Promise<ImageInfo> {
-  const seed = sampledWith !== undefined && { seed: sampledWith };
-  const { widthPx, heightPx } = facts;
-  await keep(
-    deps,
-    blob,
-    {
-      tenant,
-      mediaType: mediaTypeOf[facts.format],
-      widthPx,
-      heightPx,
-      fileName: "",
-      origin: { jobId, nodeId, imageIndex: index, ...seed },
-    },
-    signal,
-  );
+  const { nodeId, imageIndex: index, seed, place } = wanted;
+  return {
+    index,
+    nodeId,
+    ...(seed !== undefined && { seed }),
+    ...(await keepPicture(deps, wanted, image, signal)),
+    ...(place && { place }),
+    ...(thumbnail && { thumbnail: await keepPicture(deps, wanted, thumbnail, signal) }),
+  };
+}
+
+async function keepPicture(
+  deps: FetchDependencies,
+  { nodeId, jobId, tenant, imageIndex, seed }: WantedOutput,
+  { blob, format, widthPx, heightPx }: StagedImage,
+  signal: AbortSignal,
+): Promise<ThumbnailInfo> {
+  const origin = { jobId, nodeId, imageIndex, ...(seed !== undefined && { seed }) };
+  const mediaType = mediaTypeOf[format];
+  await keep(deps, blob, { tenant, mediaType, widthPx, heightPx, fileName: "", origin }, signal);
   const { sizeBytes, sha256 } = blob;
-  return { index, nodeId, ...seed, ...facts, sizeBytes, sha256, ...(place && { place }) };
+  return { format, widthPx, heightPx, sizeBytes, sha256 };
 }
 
 async function keepOutput(

@@ -85,6 +85,31 @@ export async function stageImage(
   }, signal);
 }
 
+/**
+ * Makes the small version of an image that `output` asks for; `undefined` for none. It belongs to `opened`.
+ *
+ * @throws ServiceError as {@link stageImage}
+ */
+export async function stageThumbnail(
+  { blobs, codec, encoding }: StageImageDependencies,
+  { blob }: StagedImage,
+  { generation: { output }, plan }: WantedImage,
+  opened: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<StagedImage | undefined> {
+  const { thumbnail } = output;
+  if (thumbnail === undefined) {
+    return undefined;
+  }
+  assertFitsMemory(blob);
+  return await encoding.run(async () => {
+    const source = await blob.bytes(signal);
+    const { data, ...facts } = await codec.preview(source, thumbnail.maxSidePx, thumbnail.format);
+    const marked = (await addMetadata(data, facts.format, markOf(output, plan))) ?? data;
+    return { ...facts, blob: opened.use(await blobs.stage(inOnePiece(marked), marked.length, signal)) };
+  }, signal);
+}
+
 async function encode(
   codec: ImageCodec,
   source: Uint8Array,

@@ -385,6 +385,13 @@ export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
    * @generated from field: optional bool ai_mark = 5;
    */
   aiMark?: boolean | undefined;
+
+  /**
+   * Set, even if empty (in Python, by `SetInParent`), to get a small version of each image beside it. Default: none.
+   *
+   * @generated from field: comfyrpc.v1.ThumbnailOptions thumbnail = 6;
+   */
+  thumbnail?: ThumbnailOptions | undefined;
 };
 
 /**
@@ -392,6 +399,33 @@ export declare type OutputOptions = Message<"comfyrpc.v1.OutputOptions"> & {
  * Use `create(OutputOptionsSchema)` to create a new message.
  */
 export declare const OutputOptionsSchema: GenMessage<OutputOptions>;
+
+/**
+ * Which small versions of images to make. They are made once, with the image, and kept as long.
+ *
+ * @generated from message comfyrpc.v1.ThumbnailOptions
+ */
+export declare type ThumbnailOptions = Message<"comfyrpc.v1.ThumbnailOptions"> & {
+  /**
+   * Longest side in pixels: 16 to 1,024; a smaller image is not made larger. Default: 256.
+   *
+   * @generated from field: optional uint32 max_side_px = 1;
+   */
+  maxSidePx?: number | undefined;
+
+  /**
+   * `IMAGE_FORMAT_JPEG` or `IMAGE_FORMAT_WEBP`. Default: WebP.
+   *
+   * @generated from field: comfyrpc.v1.ImageFormat format = 2;
+   */
+  format: ImageFormat;
+};
+
+/**
+ * Describes the message comfyrpc.v1.ThumbnailOptions.
+ * Use `create(ThumbnailOptionsSchema)` to create a new message.
+ */
+export declare const ThumbnailOptionsSchema: GenMessage<ThumbnailOptions>;
 
 /**
  * What becomes of the metadata of an image.

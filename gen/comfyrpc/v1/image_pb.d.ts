@@ -94,6 +94,13 @@ export declare type Image = Message<"comfyrpc.v1.Image"> & {
    * @generated from field: string asset_id = 11;
    */
   assetId: string;
+
+  /**
+   * A small version of it; absent unless `output.thumbnail` asked for one.
+   *
+   * @generated from field: comfyrpc.v1.Thumbnail thumbnail = 12;
+   */
+  thumbnail?: Thumbnail | undefined;
 };
 
 /**
@@ -101,4 +108,59 @@ export declare type Image = Message<"comfyrpc.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export declare const ImageSchema: GenMessage<Image>;
+
+/**
+ * A small version of an image, of the same shape.
+ *
+ * @generated from message comfyrpc.v1.Thumbnail
+ */
+export declare type Thumbnail = Message<"comfyrpc.v1.Thumbnail"> & {
+  /**
+   * Id under which `AssetService` and `GET /assets/{asset_id}` give it as long as the job is kept.
+   *
+   * @generated from field: string asset_id = 1;
+   */
+  assetId: string;
+
+  /**
+   * Format of the bytes; never `IMAGE_FORMAT_UNSPECIFIED`.
+   *
+   * @generated from field: comfyrpc.v1.ImageFormat format = 2;
+   */
+  format: ImageFormat;
+
+  /**
+   * Media type of the bytes, such as `image/webp`.
+   *
+   * @generated from field: string media_type = 3;
+   */
+  mediaType: string;
+
+  /**
+   * Width in pixels.
+   *
+   * @generated from field: uint32 width_px = 4;
+   */
+  widthPx: number;
+
+  /**
+   * Height in pixels.
+   *
+   * @generated from field: uint32 height_px = 5;
+   */
+  heightPx: number;
+
+  /**
+   * Number of bytes.
+   *
+   * @generated from field: uint64 size_bytes = 6;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message comfyrpc.v1.Thumbnail.
+ * Use `create(ThumbnailSchema)` to create a new message.
+ */
+export declare const ThumbnailSchema: GenMessage<Thumbnail>;
 

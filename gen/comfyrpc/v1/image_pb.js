@@ -9,7 +9,7 @@ import { file_comfyrpc_v1_generation } from "./generation_pb.js";
  * Describes the file comfyrpc/v1/image.proto.
  */
 export const file_comfyrpc_v1_image = /*@__PURE__*/
-  fileDesc("Chdjb21meXJwYy92MS9pbWFnZS5wcm90bxILY29tZnlycGMudjEi3AEKBUltYWdlEg0KBWluZGV4GAEgASgNEg8KB25vZGVfaWQYAiABKAkSKAoGZm9ybWF0GAMgASgOMhguY29tZnlycGMudjEuSW1hZ2VGb3JtYXQSEgoKbWVkaWFfdHlwZRgEIAEoCRIQCgh3aWR0aF9weBgFIAEoDRIRCgloZWlnaHRfcHgYBiABKA0SEgoKc2l6ZV9ieXRlcxgHIAEoBBIOCgZzaGEyNTYYCCABKAkSDAoEc2VlZBgJIAEoBBIMCgRkYXRhGAogASgMEhAKCGFzc2V0X2lkGAsgASgJQkEKC2NvbWZ5cnBjLnYxQgpJbWFnZVByb3RvUAFaFmNvbWZ5cnBjL3YxO2NvbWZ5cnBjdjGqAgtDb21meVJwYy5WMWIGcHJvdG8z", [file_comfyrpc_v1_generation]);
+  fileDesc("Chdjb21meXJwYy92MS9pbWFnZS5wcm90bxILY29tZnlycGMudjEihwIKBUltYWdlEg0KBWluZGV4GAEgASgNEg8KB25vZGVfaWQYAiABKAkSKAoGZm9ybWF0GAMgASgOMhguY29tZnlycGMudjEuSW1hZ2VGb3JtYXQSEgoKbWVkaWFfdHlwZRgEIAEoCRIQCgh3aWR0aF9weBgFIAEoDRIRCgloZWlnaHRfcHgYBiABKA0SEgoKc2l6ZV9ieXRlcxgHIAEoBBIOCgZzaGEyNTYYCCABKAkSDAoEc2VlZBgJIAEoBBIMCgRkYXRhGAogASgMEhAKCGFzc2V0X2lkGAsgASgJEikKCXRodW1ibmFpbBgMIAEoCzIWLmNvbWZ5cnBjLnYxLlRodW1ibmFpbCKUAQoJVGh1bWJuYWlsEhAKCGFzc2V0X2lkGAEgASgJEigKBmZvcm1hdBgCIAEoDjIYLmNvbWZ5cnBjLnYxLkltYWdlRm9ybWF0EhIKCm1lZGlhX3R5cGUYAyABKAkSEAoId2lkdGhfcHgYBCABKA0SEQoJaGVpZ2h0X3B4GAUgASgNEhIKCnNpemVfYnl0ZXMYBiABKARCQQoLY29tZnlycGMudjFCCkltYWdlUHJvdG9QAVoWY29tZnlycGMvdjE7Y29tZnlycGN2MaoCC0NvbWZ5UnBjLlYxYgZwcm90bzM", [file_comfyrpc_v1_generation]);
 
 /**
  * Describes the message comfyrpc.v1.Image.
@@ -17,4 +17,11 @@ export const file_comfyrpc_v1_image = /*@__PURE__*/
  */
 export const ImageSchema = /*@__PURE__*/
   messageDesc(file_comfyrpc_v1_image, 0);
+
+/**
+ * Describes the message comfyrpc.v1.Thumbnail.
+ * Use `create(ThumbnailSchema)` to create a new message.
+ */
+export const ThumbnailSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_image, 1);
 

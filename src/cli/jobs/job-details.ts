@@ -84,11 +84,26 @@ function timeText(time: Timestamp | undefined, now: Date): string {
   return time ? formatTime(time, now) : "";
 }
 
-function imageFacts({ index, widthPx, heightPx, mediaType, sizeBytes, seed, assetId }: Image): Fact[] {
+function imageFacts({
+  index,
+  widthPx,
+  heightPx,
+  mediaType,
+  sizeBytes,
+  seed,
+  assetId,
+  thumbnail,
+}: Image): Fact[] {
   const facts = `${widthPx}x${heightPx} ${mediaType}, ${formatBytes(sizeBytes)}, seed ${seed}`;
   return [
     [`image ${index + 1}`, facts],
     ["", assetId],
+    ...(thumbnail
+      ? ([
+          ["", `thumbnail ${thumbnail.widthPx}x${thumbnail.heightPx} ${thumbnail.mediaType}`],
+          ["", thumbnail.assetId],
+        ] as const)
+      : []),
   ];
 }
 

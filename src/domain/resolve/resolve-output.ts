@@ -1,4 +1,4 @@
-import type { OutputSpec, PreviewSpec, ResolvedOutput } from "../generation.ts";
+import type { OutputSpec, PreviewSpec, ResolvedOutput, ThumbnailSpec } from "../generation.ts";
 import { defaultQuality } from "../image.ts";
 import type { Problems } from "./problems.ts";
 
@@ -26,10 +26,15 @@ export function resolveOutput(output: OutputSpec, aiMark: AiMarkPolicy, problems
     inlineLimitBytes: output.inlineLimitBytes ?? defaultInlineLimitBytes,
     metadata: output.metadata ?? "keep",
     aiMark: output.aiMark ?? aiMark !== "off",
+    ...(output.thumbnail && { thumbnail: resolveThumbnail(output.thumbnail) }),
   };
 }
 
 /** Fills in which previews are sent. */
 export function resolvePreview({ maxSidePx = 512, format = "jpeg" }: PreviewSpec): Required<PreviewSpec> {
+  return { maxSidePx, format };
+}
+
+function resolveThumbnail({ maxSidePx = 256, format = "webp" }: ThumbnailSpec): Required<ThumbnailSpec> {
   return { maxSidePx, format };
 }

@@ -1,12 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { ImageSchema } from "../../../gen/comfyrpc/v1/image_pb.js";
+import type { ImageSchema, ThumbnailSchema } from "../../../gen/comfyrpc/v1/image_pb.js";
 import {
   type BackendSchema,
   GenerationResultSchema,
   type GenerationResult as ResultMessage,
 } from "../../../gen/comfyrpc/v1/result_pb.js";
-import { type ImageInfo, mediaTypeOf } from "../../domain/image.ts";
+import { type ImageInfo, mediaTypeOf, type ThumbnailInfo } from "../../domain/image.ts";
 import type { BackendInfo, GenerationResult } from "../../domain/job-event.ts";
 import { messageFormat } from "./format.ts";
 import { toOutputInit } from "./output.ts";
@@ -26,6 +26,22 @@ export function toImageInit(image: ImageInfo): MessageInitShape<typeof ImageSche
     sha256: image.sha256,
     seed: image.seed ?? 0n,
     assetId: image.sha256,
+    ...(image.thumbnail && { thumbnail: toThumbnailInit(image.thumbnail) }),
+  };
+}
+
+function toThumbnailInit({
+  format,
+  sizeBytes,
+  sha256,
+  ...size
+}: ThumbnailInfo): MessageInitShape<typeof ThumbnailSchema> {
+  return {
+    ...size,
+    format: messageFormat[format],
+    mediaType: mediaTypeOf[format],
+    sizeBytes: BigInt(sizeBytes),
+    assetId: sha256,
   };
 }
 

@@ -3,10 +3,17 @@ import {
   ImageFormat,
   ImageMetadata,
   OutputOptionsSchema,
+  type PreviewOptions,
   PreviewOptionsSchema,
   type GenerationSpec as SpecMessage,
+  type ThumbnailOptions,
 } from "../../../gen/comfyrpc/v1/generation_pb.js";
-import type { GenerationSpec, MetadataChoice, ResolvedGeneration } from "../../domain/generation.ts";
+import type {
+  GenerationSpec,
+  MetadataChoice,
+  PreviewSpec,
+  ResolvedGeneration,
+} from "../../domain/generation.ts";
 import { defined } from "./defined.ts";
 import { domainFormat, messageFormat } from "./format.ts";
 import { toTaskMessage } from "./resolved-task.ts";
@@ -21,13 +28,14 @@ export function fromSpecMessage(spec: SpecMessage): GenerationSpec {
   const { preview, output } = spec;
   return defined({
     task: fromTask(spec),
-    preview: preview && defined({ maxSidePx: preview.maxSidePx, format: previewFormat(preview.format) }),
+    preview: preview && fromSmall(preview),
     output: defined({
       format: output && domainFormat[output.format],
       quality: output?.quality,
       inlineLimitBytes: output?.inlineLimitBytes,
       metadata: output && domainMetadata[output.metadata],
       aiMark: output?.aiMark,
+      thumbnail: output?.thumbnail && fromSmall(output.thumbnail),
     }),
     detach: spec.detach,
     allowReuse: spec.allowReuse,
@@ -39,22 +47,30 @@ export function toSpecMessage(generation: ResolvedGeneration): SpecMessage {
   const { task, preview, output, detach, allowReuse } = generation;
   const message = toTaskMessage(task);
   if (preview !== undefined) {
-    message.preview = create(PreviewOptionsSchema, {
-      maxSidePx: preview.maxSidePx,
-      format: messageFormat[preview.format],
-    });
+    message.preview = create(PreviewOptionsSchema, toSmall(preview));
   }
+  const { thumbnail, ...encoding } = output;
   message.output = create(OutputOptionsSchema, {
-    ...output,
+    ...encoding,
     format: messageFormat[output.format],
     metadata: messageMetadata[output.metadata],
+    ...(thumbnail && { thumbnail: toSmall(thumbnail) }),
   });
   message.detach = detach;
   message.allowReuse = allowReuse;
   return message;
 }
 
-function previewFormat(format: ImageFormat): "jpeg" | "webp" | undefined {
+function toSmall({ maxSidePx, format }: Required<PreviewSpec>) {
+  return { maxSidePx, format: messageFormat[format] };
+}
+
+/** Reads how a picture is made smaller. */
+function fromSmall({ maxSidePx, format }: PreviewOptions | ThumbnailOptions) {
+  return defined({ maxSidePx, format: smallFormat(format) });
+}
+
+function smallFormat(format: ImageFormat): "jpeg" | "webp" | undefined {
   return format === ImageFormat.WEBP ? "webp" : format === ImageFormat.JPEG ? "jpeg" : undefined;
 }
 

@@ -72,6 +72,15 @@ export const imageSchema: z.ZodType<ImageInfo> = z.object({
   sha256: z.string(),
   seed: bigInteger.exactOptional(),
   place: outputPlace.exactOptional(),
+  thumbnail: z
+    .object({
+      format: imageFormat,
+      widthPx: z.number(),
+      heightPx: z.number(),
+      sizeBytes: z.number(),
+      sha256: z.string(),
+    })
+    .exactOptional(),
 });
 
 /** {@link OutputInfo} */

@@ -157,6 +157,7 @@ export const generationSchema: z.ZodType<ResolvedGeneration> = z.object({
     inlineLimitBytes: z.number(),
     metadata: z.enum(["keep", "strip", "replace"]).default("keep"),
     aiMark: z.boolean().default(false),
+    thumbnail: z.object({ maxSidePx: z.number(), format: z.enum(["jpeg", "webp"]) }).exactOptional(),
   }),
   detach: z.boolean(),
   allowReuse: z.boolean(),

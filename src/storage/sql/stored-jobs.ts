@@ -237,7 +237,7 @@ async function insertAssets(
 function assetsOf(data: LastingEventData): readonly string[] {
   switch (data.type) {
     case "image":
-      return [data.image.sha256];
+      return [data.image.sha256, ...(data.image.thumbnail ? [data.image.thumbnail.sha256] : [])];
     case "output":
       return [data.output.sha256];
     default:
