@@ -4,6 +4,7 @@ import { describeDiscovery } from "./comfyui/discovery.ts";
 import { describeExecution } from "./comfyui/execution.ts";
 import { describeFailure } from "./comfyui/failure.ts";
 import { describeFiles } from "./comfyui/files.ts";
+import { describePixels } from "./comfyui/pixels.ts";
 import { describeQueue } from "./comfyui/queue.ts";
 import { describeRejection } from "./comfyui/rejection.ts";
 import { describeRouting } from "./comfyui/routing.ts";
@@ -31,5 +32,6 @@ export function describeComfyUiServer(name: string, open: OpenServer): void {
     describeRouting(open);
     describeQueue(open);
     describeFiles(open);
+    describePixels(open);
   });
 }

@@ -2,14 +2,11 @@ import { randomUUID } from "node:crypto";
 import sharp from "sharp";
 import { FormData } from "undici";
 import { describe, expect, it } from "vitest";
-import type { z } from "zod";
 import { copyImage, img2img } from "./graphs.ts";
-import { type ImageEntry, uploaded } from "./messages.ts";
+import type { ImageEntry } from "./messages.ts";
 import { pngTexts } from "./png.ts";
 import { imagesOf, lastMessage, type OpenServer, Session, viewPath } from "./session.ts";
-import type { Reply } from "./wire.ts";
-
-type Uploaded = z.infer<typeof uploaded>;
+import { inputPath, picture, upload, uploadForm } from "./uploads.ts";
 
 const PNG_START = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
@@ -182,13 +179,6 @@ export function describeFiles(open: OpenServer): void {
   });
 }
 
-interface Upload {
-  image: Buffer;
-  name: string;
-  subfolder: string;
-  overwrite?: boolean;
-}
-
 async function makeImage(session: Session): Promise<ImageEntry> {
   const { record } = await session.run(session.txt2img(), { socket: await session.connect() });
   return imagesOf(record)[0] ?? missing();
@@ -196,31 +186,4 @@ async function makeImage(session: Session): Promise<ImageEntry> {
 
 function missing(): never {
   throw new Error("the prompt has no image");
-}
-
-/** A PNG of random pixels, so that no two are the same. */
-function picture(width = 48, height = 32): Promise<Buffer> {
-  const pixels = crypto.getRandomValues(new Uint8Array(width * height * 3));
-  return sharp(pixels, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-}
-
-async function upload(session: Session, file: Upload): Promise<Uploaded> {
-  const reply: Reply = await session.http.postForm("/api/upload/image", uploadForm(file));
-  expect(reply.status).toBe(200);
-  return reply.json(uploaded);
-}
-
-function uploadForm({ image, name, subfolder, overwrite = false }: Upload): FormData {
-  const form = new FormData();
-  form.set("image", new Blob([new Uint8Array(image)], { type: "image/png" }), name);
-  form.set("subfolder", subfolder);
-  if (overwrite) form.set("overwrite", "true");
-  return form;
-}
-
-/** How `LoadImage` refers to an uploaded file. */
-function inputPath({ name, subfolder }: Uploaded): string {
-  return subfolder === "" ? name : `${subfolder}/${name}`;
 }
