@@ -91,7 +91,12 @@ export function serverFacts(config: Config, version: string): ServerFacts {
       maxRunMs: config.maxRunSeconds * 1_000,
       reconnectGraceMs: config.reconnectSeconds * 1_000,
     },
-    features: { signedLinksOnly: config.signedLinksOnly, directLinks: config.s3DirectLinks },
+    features: {
+      signedLinksOnly: config.signedLinksOnly,
+      directLinks: config.s3DirectLinks,
+      urlInputs: config.urlInputs,
+      urlInputsOverHttp: config.urlInputs && config.urlInputsAllowHttp,
+    },
   };
 }
 

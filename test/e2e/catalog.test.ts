@@ -29,6 +29,7 @@ beforeAll(async () => {
         COMFYRPC_MAX_STEPS: "42",
         COMFYRPC_MAX_RETENTION_SECONDS: "172800",
         COMFYRPC_SIGNED_LINKS_ONLY: "true",
+        COMFYRPC_URL_INPUTS: "true",
       },
     }),
   );
@@ -90,7 +91,7 @@ describe.each(jsonClientKinds)("with $name", ({ open }) => {
         version: expect.stringMatching(/^\d/),
         apiVersion: "v1",
         limits: { maxPixels: "4194304", maxSteps: 42, maxImageCount: 10, maxBatchJobCount: 10 },
-        features: { signedLinksOnly: true },
+        features: { signedLinksOnly: true, urlInputs: true },
         backends: [
           { name: "left", builtIn: true, comfyuiVersion: expect.stringMatching(/^\d/) },
           { name: "right", builtIn: true },

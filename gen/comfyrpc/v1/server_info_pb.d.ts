@@ -205,6 +205,20 @@ export declare type ServerFeatures = Message<"comfyrpc.v1.ServerFeatures"> & {
    * @generated from field: bool direct_links = 2;
    */
   directLinks: boolean;
+
+  /**
+   * Whether images for jobs may be named by `url`, which the server fetches.
+   *
+   * @generated from field: bool url_inputs = 3;
+   */
+  urlInputs: boolean;
+
+  /**
+   * Whether such a URL may begin with `http://` too, and not only with `https://`.
+   *
+   * @generated from field: bool url_inputs_over_http = 4;
+   */
+  urlInputsOverHttp: boolean;
 };
 
 /**

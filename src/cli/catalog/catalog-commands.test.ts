@@ -214,6 +214,7 @@ describe("info", () => {
         "queue          up to 1000 jobs, 1h00m",
         "run            up to 10m00s",
         "links          signed ones, and plain ones",
+        "images by URL  off",
         "",
       ]);
       const { out } = await run(["info", "--json"]);

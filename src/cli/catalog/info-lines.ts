@@ -26,6 +26,10 @@ export function infoLines({
     ["default model", defaultModel || "the first that the backends list"],
     ...(limits ? limitFacts(limits) : []),
     ["links", features?.signedLinksOnly ? "only signed ones" : "signed ones, and plain ones"],
+    [
+      "images by URL",
+      features?.urlInputs ? (features.urlInputsOverHttp ? "https and http" : "https") : "off",
+    ],
   ];
   return tableLines(facts.map((fact) => fact.map(plainText)));
 }

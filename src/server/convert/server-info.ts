@@ -28,6 +28,8 @@ export interface ServerFacts {
   readonly features: {
     readonly signedLinksOnly: boolean;
     readonly directLinks: boolean;
+    readonly urlInputs: boolean;
+    readonly urlInputsOverHttp: boolean;
   };
 }
 
