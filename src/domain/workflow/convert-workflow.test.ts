@@ -118,6 +118,138 @@ describe("convertWorkflow", () => {
     expect(graph["3"]?.inputs).toMatchObject({ seed: 5, steps: 20, sampler_name: "euler", denoise: 1 });
   });
 
+  it("goes by the names of values whose order is that of another version of the class", () => {
+    const moved = {
+      id: 3,
+      type: "KSampler",
+      widgets_values: [20, 8, "new", 5, "fixed", "euler", "normal", 1],
+      widgets_values_named: { steps: 20, cfg: 8, new: "new", seed: 5, control_after_generate: "fixed" },
+    };
+    const same = {
+      ...moved,
+      id: 4,
+      widgets_values: [6, "fixed", 20, 8, "euler", "normal", 1],
+      widgets_values_named: { seed: 5 },
+    };
+    const { graph, problems } = convertWorkflow({ nodes: [moved, same] }, classes);
+    expect(problems).toEqual([]);
+    expect(graph["3"]?.inputs).toMatchObject({ seed: 5, steps: 20, cfg: 8, denoise: 1 });
+    expect(graph["3"]?.inputs).not.toHaveProperty("control_after_generate");
+    expect(graph["4"]?.inputs.seed).toBe(6);
+  });
+
+  it("gives the value of a primitive to what a subgraph shows", () => {
+    const subgraph = {
+      id: "s",
+      nodes: [
+        {
+          id: 5,
+          type: "EmptyLatentImage",
+          inputs: [{ name: "width", type: "INT", link: 1, widget: { name: "width" } }],
+          widgets_values: [64, 64, 1],
+        },
+      ],
+      links: [{ id: 1, origin_id: -10, origin_slot: 0, target_id: 5, target_slot: 0 }],
+      inputs: [{ name: "width", type: "INT" }],
+    };
+    const nodes = [
+      { id: 1, type: "PrimitiveNode", widgets_values: [768, "fixed"] },
+      { id: 2, type: "s", inputs: [{ name: "width", type: "INT", link: 1 }], widgets_values: [512] },
+    ];
+    const { graph } = convertWorkflow(
+      { nodes, links: [[1, 1, 0, 2, 0, "INT"]], definitions: { subgraphs: [subgraph] } },
+      classes,
+    );
+    expect(graph["2:5"]?.inputs.width).toBe(768);
+  });
+
+  it("counts what a subgraph showed of a class that the backend lacks", () => {
+    const subgraph = {
+      id: "s",
+      nodes: [
+        {
+          id: 5,
+          type: "Unknown",
+          inputs: [{ name: "x", type: "INT", link: 1, widget: { name: "x" } }],
+        },
+        {
+          id: 6,
+          type: "EmptyLatentImage",
+          inputs: [{ name: "width", type: "INT", link: 2, widget: { name: "width" } }],
+          widgets_values: [64, 64, 1],
+        },
+      ],
+      links: [
+        { id: 1, origin_id: -10, origin_slot: 0, target_id: 5, target_slot: 0 },
+        { id: 2, origin_id: -10, origin_slot: 1, target_id: 6, target_slot: 0 },
+      ],
+      inputs: [
+        { name: "x", type: "INT" },
+        { name: "width", type: "INT" },
+      ],
+    };
+    const { graph } = convertWorkflow(
+      { nodes: [{ id: 1, type: "s", widgets_values: [3, 512] }], definitions: { subgraphs: [subgraph] } },
+      classes,
+    );
+    expect(graph["1:6"]?.inputs.width).toBe(512);
+  });
+
+  it("passes links through a bypassed node of an unknown class by the types that were saved", () => {
+    const unknown = {
+      id: 3,
+      type: "Unknown",
+      mode: 4,
+      inputs: [
+        { name: "mask", type: "MASK", link: null },
+        { name: "image", type: "IMAGE", link: 1 },
+      ],
+      outputs: [{ name: "image", type: "IMAGE" }],
+    };
+    const nodes = [load, unknown, { ...save, inputs: [{ name: "images", type: "IMAGE", link: 2 }] }];
+    const links = [
+      [1, 1, 0, 3, 1, "IMAGE"],
+      [2, 3, 0, 2, 0, "IMAGE"],
+    ];
+    const { graph, problems } = convertWorkflow({ nodes, links }, classes);
+    expect(problems).toEqual([]);
+    expect(graph["2"]?.inputs.images).toEqual(["1", 0]);
+  });
+
+  it("passes over what is saved of the buttons of an input whose choices the editor fetches", () => {
+    const loader = nodeClass("LoadImageOutput", [
+      { name: "image", type: "COMBO", options: { remote: { route: "/files", refresh_button: true } } },
+      { name: "kind", type: "COMBO", choices: ["a", "b"], options: { control_after_generate: true } },
+      { name: "steps", type: "INT" },
+    ]);
+    const nodes = [
+      {
+        id: 1,
+        type: "LoadImageOutput",
+        widgets_values: ["x.png [output]", false, "refresh", "b", "fixed", "", 7],
+      },
+    ];
+    const { graph } = convertWorkflow({ nodes }, new Map([["LoadImageOutput", loader]]));
+    expect(graph["1"]?.inputs).toEqual({ image: "x.png [output]", kind: "b", steps: 7 });
+  });
+
+  it("finds the values among those of the buttons of a 3D scene", () => {
+    const scene = nodeClass("Scene", [
+      { name: "model_file", type: "COMBO", choices: ["none"] },
+      { name: "viewport_state", type: "LOAD_3D" },
+      { name: "width", type: "INT" },
+    ]);
+    const nodes = [
+      {
+        id: 1,
+        type: "Scene",
+        widgets_values: ["a.glb", "upload3dmodel", "uploadExtraResources", "clear", {}, 64],
+      },
+    ];
+    const { graph } = convertWorkflow({ nodes }, new Map([["Scene", scene]]));
+    expect(graph["1"]?.inputs).toEqual({ model_file: "a.glb", viewport_state: {}, width: 64 });
+  });
+
   it("counts a widget of somebody else's making as one", () => {
     const drawn = nodeClass("Drawn", [
       { name: "points", type: "SPLINE" },

@@ -38,6 +38,8 @@ export interface UiNode {
   readonly properties: Readonly<Record<string, GraphValue>>;
   /** By place, or, of nodes whose author chose so, by name. */
   readonly widgetValues: readonly GraphValue[] | Readonly<Record<string, GraphValue>>;
+  /** The same by name, which newer editors save beside those by place. Not in a file that was made by other means. */
+  readonly namedValues?: Readonly<Record<string, GraphValue>>;
 }
 
 /** What becomes of a node: it runs, it is left out with all of its links, or its links are passed on. */
@@ -156,7 +158,7 @@ function readNode(node: JsonRecord): UiNode | undefined {
   if (id === undefined || type === "") {
     return undefined;
   }
-  const values = node.widgets_values ?? node.widgets_values_named;
+  const { widgets_values: values, widgets_values_named: named } = node;
   return {
     id,
     type,
@@ -165,7 +167,8 @@ function readNode(node: JsonRecord): UiNode | undefined {
     inputs: asList(node.inputs).map(readInput),
     outputs: asList(node.outputs).map(readSlot),
     properties: asGraphRecord(node.properties),
-    widgetValues: Array.isArray(values) ? values.map(asGraphValue) : asGraphRecord(values),
+    widgetValues: isRecord(values) ? asGraphRecord(values) : asList(values).map(asGraphValue),
+    ...(isRecord(named) && { namedValues: asGraphRecord(named) }),
   };
 }
 

@@ -9,7 +9,8 @@ import { widgetKindOf, widgetTypeOf } from "./widget-kind.ts";
  * Lays out `node` and finds the saved values of its widgets, which are mostly told apart by nothing but their order.
  *
  * Nodes are often older than their class. Read as the class is now, values that have moved end up at widgets of other
- * types; then other ways to read them are tried, and the first one is taken whose values all fit.
+ * types. Then those by name are taken, if the editor saved them as well, which can be older than the others in a file that
+ * was edited by hand; else other ways to read them are tried, and the first one is taken whose values all fit.
  */
 export function layOutWithValues(nodeClass: NodeClass, node: UiNode): NodeLayout {
   const { widgetValues: values } = node;
@@ -24,6 +25,9 @@ export function layOutWithValues(nodeClass: NodeClass, node: UiNode): NodeLayout
   const asIs = lay(new ListedValues(withoutUnused(nodeClass, saved)));
   if (asIs.widgets.every(fits)) {
     return asIs;
+  }
+  if (node.namedValues !== undefined) {
+    return lay(new NamedValues(node.namedValues));
   }
   const sockets = new Set(node.inputs.filter(({ isWidget }) => !isWidget).map(({ name }) => name));
   const others = [{ hasAllControls: false }, { hasAllControls: false, sockets }];
