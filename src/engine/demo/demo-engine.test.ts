@@ -128,6 +128,16 @@ describe("the built-in engine", () => {
     expect((await client.run(txt2img())).record).toMatchObject({ status: { status_str: "success" } });
   });
 
+  it("takes no literal for what only a node can make", async () => {
+    await using engine = await startTestEngine();
+    await using client = await TestClient.connect(engine.url);
+    const images = { kind: "IMAGE", images: [] };
+    const { record } = await client.run({
+      "9": { class_type: "SaveImage", inputs: { images, filename_prefix: "a" } },
+    });
+    expect(at(record, "status", "messages", 2)).toMatchObject(["execution_error", { node_id: "9" }]);
+  });
+
   it("goes on answering while a large picture is drawn", async () => {
     await using engine = await startTestEngine();
     await using client = await TestClient.connect(engine.url);

@@ -217,7 +217,8 @@ class PromptRun {
       this.#events.nodeFinished(id);
       return true;
     }
-    const inputs = new NodeInputs(this.#resolve(id));
+    const given = inputsOf(this.#prompt.graph, id);
+    const inputs = new NodeInputs(this.#resolve(id), (name) => linkOf(given[name]) !== undefined);
     try {
       this.#onNode(id);
       this.#events.nodeStarted(id);

@@ -104,9 +104,15 @@ export class Interrupted extends Error {
 /** The inputs of a node that runs, links already followed. */
 export class NodeInputs {
   readonly #inputs: ReadonlyMap<string, Json | Value>;
+  readonly #isLinked: (name: string) => boolean;
 
-  constructor(inputs: ReadonlyMap<string, Json | Value>) {
+  /** `isLinked` tells what came along a link: a literal may look like a value, but is none. Default: everything. */
+  constructor(
+    inputs: ReadonlyMap<string, Json | Value>,
+    isLinked: (name: string) => boolean = () => true,
+  ) {
     this.#inputs = inputs;
+    this.#isLinked = isLinked;
   }
 
   /** Whether an optional input has been set. */
@@ -156,7 +162,7 @@ export class NodeInputs {
    */
   value<Kind extends Value["kind"]>(name: string, kind: Kind): ValueOf<Kind> {
     const value = this.#inputs.get(name);
-    if (isOfKind(value, kind)) {
+    if (this.#isLinked(name) && isOfKind(value, kind)) {
       return value;
     }
     return this.#wrong(name, kind === "IMAGE" ? "shape" : "model");
