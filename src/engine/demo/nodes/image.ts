@@ -3,6 +3,7 @@ import { toBytes } from "../picture/bytes.ts";
 import { crop } from "../picture/crop.ts";
 import type { Pixels } from "../picture/picture.ts";
 import type { Plane } from "../picture/plane.ts";
+import type { ScaleMethod } from "../picture/resample.ts";
 import { cropToShape, scalePicture } from "../picture/scale.ts";
 import { PythonError } from "../python.ts";
 import { layOver } from "./lay-over.ts";
@@ -51,7 +52,7 @@ export const image: readonly NodeDefinition[] = [
     outputs: [{ type: "IMAGE" }],
     run: async (inputs, { draw }) => {
       const first = inputs.value("image1", "IMAGE").images;
-      const more = await fitted(inputs.value("image2", "IMAGE").images, first[0], draw);
+      const more = await fitted(inputs.value("image2", "IMAGE").images, first[0], "bilinear", draw);
       return imagesOf([...first, ...more]);
     },
   },
@@ -142,7 +143,8 @@ export const image: readonly NodeDefinition[] = [
       const below = inputs.value("destination", "IMAGE").images;
       const above = inputs.value("source", "IMAGE").images;
       const [first] = below;
-      const resized = inputs.flag("resize_source") && first ? await scaledLike(above, first, draw) : above;
+      const resized =
+        inputs.flag("resize_source") && first ? await scaledLike(above, first, "bilinear", draw) : above;
       const planes = inputs.isGiven("mask") ? inputs.value("mask", "MASK").planes : undefined;
       const results = [];
       for (const [index, pixels] of below.entries()) {
@@ -244,10 +246,11 @@ function marginsIn(inputs: NodeInputs): Margins {
   };
 }
 
-/** Pictures in the shape and size of `model`. */
-async function fitted(
+/** Pictures in the shape and size of `model`: what they have beyond its shape is cut off at both sides. */
+export async function fitted(
   images: readonly Pixels[],
   model: Pixels | undefined,
+  method: ScaleMethod,
   draw: NodeContext["draw"],
 ): Promise<readonly Pixels[]> {
   const [first] = images;
@@ -255,17 +258,18 @@ async function fitted(
     return images;
   }
   const shaped = images.map((pixels) => cropToShape(pixels, model.width, model.height));
-  return scaledLike(shaped, model, draw);
+  return scaledLike(shaped, model, method, draw);
 }
 
 async function scaledLike(
   images: readonly Pixels[],
   { width, height }: Pixels,
+  method: ScaleMethod,
   draw: NodeContext["draw"],
 ): Promise<readonly Pixels[]> {
   const scaled = [];
   for (const pixels of images) {
-    scaled.push(await draw(scalePicture(pixels, width, height, "bilinear")));
+    scaled.push(await draw(scalePicture(pixels, width, height, method)));
   }
   return scaled;
 }

@@ -107,10 +107,7 @@ export class NodeInputs {
   readonly #isLinked: (name: string) => boolean;
 
   /** `isLinked` tells what came along a link: a literal may look like a value, but is none. Default: everything. */
-  constructor(
-    inputs: ReadonlyMap<string, Json | Value>,
-    isLinked: (name: string) => boolean = () => true,
-  ) {
+  constructor(inputs: ReadonlyMap<string, Json | Value>, isLinked: (name: string) => boolean = () => true) {
     this.#inputs = inputs;
     this.#isLinked = isLinked;
   }

@@ -5,6 +5,7 @@ import { control } from "./control.ts";
 import { customSampling } from "./custom-sampling.ts";
 import { emptyLatents } from "./empty-latents.ts";
 import { image } from "./image.ts";
+import { imageBlend } from "./image-blend.ts";
 import { imageScaling } from "./image-scaling.ts";
 import { latent } from "./latent.ts";
 import { latentFiles } from "./latent-files.ts";
@@ -34,6 +35,7 @@ export const nodeClasses: ReadonlyMap<string, NodeDefinition> = new Map(
     ...latent,
     ...loadImage,
     ...image,
+    ...imageBlend,
     ...imageScaling,
     ...mask,
     ...customSampling,
