@@ -97,6 +97,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     startJobs(jobsOptions(config, randomUUID()), {
       engines,
       store: stores.jobs,
+      templates: stores.templates,
       assets: stores.assets,
       blobs: stores.blobs,
       bus: stores.bus,
@@ -137,7 +138,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
         serverFacts: serverFacts(config, version),
         backends,
       }),
-      workflowServiceRoutes({ templates: createTemplateService(stores.templates, engines) }),
+      workflowServiceRoutes({ templates: createTemplateService(config, stores.templates, engines) }),
       createHealth({
         source: {
           current: () => readiness.current().ready,

@@ -2,6 +2,7 @@ import type { AssetServiceOptions } from "../assets/asset-service.ts";
 import type { CatalogServiceOptions } from "../catalog/catalog-service.ts";
 import type { Config } from "../config/config.ts";
 import { defaultInlineLimitBytes } from "../domain/resolve/resolve-output.ts";
+import type { WorkflowLimits } from "../domain/workflow/parse-workflow.ts";
 import type { FetchLimits } from "../fetching/url-fetcher.ts";
 import type { JobsOptions } from "../jobs/start-jobs.ts";
 import type { ServerFacts } from "../server/convert/server-info.ts";
@@ -31,7 +32,7 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     defaultModel: config.defaultModel,
     aiMark: config.aiMark,
     logPrompts: config.logPrompts,
-    workflowLimits: { maxBytes: maxWorkflowBytes, maxNodes: config.maxWorkflowNodes },
+    workflowLimits: workflowLimits(config),
     workflowPolicy: {
       allowedClasses: config.allowedNodes,
       deniedClasses: config.deniedNodes,
@@ -46,6 +47,11 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     watchIntervalMs: 1_000,
     cleanIntervalMs: 60_000,
   };
+}
+
+/** What `config` says about the size of workflows. */
+export function workflowLimits(config: Config): WorkflowLimits {
+  return { maxBytes: maxWorkflowBytes, maxNodes: config.maxWorkflowNodes };
 }
 
 /** What the schema allows. Templates may not get around it by the values of their parameters. */

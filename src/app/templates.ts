@@ -1,15 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { commonNodeClasses } from "../catalog/common-node-classes.ts";
 import type { Config } from "../config/config.ts";
-import type { WorkflowLimits } from "../domain/workflow/parse-workflow.ts";
 import type { Engine } from "../engine/engine.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { TemplateStore } from "../storage/template-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { importTemplates } from "../templates/import-templates.ts";
-import { readApiWorkflow } from "../templates/read-api-workflow.ts";
 import { TemplateFileError } from "../templates/template-file.ts";
 import { TemplateService } from "../templates/template-service.ts";
+import { workflowLimits } from "./options.ts";
 import { StartProblem } from "./start-problem.ts";
 
 /**
@@ -25,7 +24,13 @@ export async function importConfiguredTemplates(
   const directory = config.templatesDirectory ?? fileURLToPath(shippedTemplates);
   const signal = AbortSignal.timeout(importTimeoutMs);
   try {
-    for (const { name, version } of await importTemplates(directory, "", store, workflowLimits, signal)) {
+    for (const { name, version } of await importTemplates(
+      directory,
+      "",
+      store,
+      workflowLimits(config),
+      signal,
+    )) {
       logger.info({ name, version }, "registered a template");
     }
   } catch (error) {
@@ -40,16 +45,19 @@ export async function importConfiguredTemplates(
 }
 
 /** Makes what callers can do with templates. */
-export function createTemplateService(templates: TemplateStore, engines: readonly Engine[]): TemplateService {
+export function createTemplateService(
+  config: Config,
+  templates: TemplateStore,
+  engines: readonly Engine[],
+): TemplateService {
   return new TemplateService({
     templates,
-    readWorkflow: async (json) => readApiWorkflow(json, workflowLimits),
+    workflowLimits: workflowLimits(config),
     nodeClasses: (signal) => commonNodeClasses(engines, nodeClassesMaxAgeMs, signal),
     clock: systemClock,
   });
 }
 
 const shippedTemplates = new URL("../../templates/", import.meta.url);
-const workflowLimits: WorkflowLimits = { maxBytes: 4 * 1024 * 1024, maxNodes: 10_000 };
 const importTimeoutMs = 30_000;
 const nodeClassesMaxAgeMs = 60_000;

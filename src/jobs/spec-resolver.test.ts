@@ -5,6 +5,7 @@ import { never, openWorkflows } from "../../test/support/start-jobs.ts";
 import { SpecResolver } from "./spec-resolver.ts";
 
 const inputImages = { resolve: () => Promise.reject(new Error("no image is expected")) };
+const templates = { get: async () => undefined };
 const jobId = "00000000-0000-4000-8000-000000000000";
 
 function open(...checkpoints: readonly string[][]) {
@@ -20,7 +21,7 @@ function open(...checkpoints: readonly string[][]) {
     catalogMaxAgeMs: 0,
     ...openWorkflows,
   };
-  const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
+  const resolver = new SpecResolver(options, { engines, inputImages, templates, randomSeed: () => 7n });
   return { engines, resolve: (model = "") => resolver.resolve(buildSpec({ model }), jobId, "", never) };
 }
 
@@ -49,7 +50,7 @@ describe("SpecResolver", () => {
       catalogMaxAgeMs: 0,
       ...openWorkflows,
     };
-    const resolver = new SpecResolver(options, { engines, inputImages, randomSeed: () => 7n });
+    const resolver = new SpecResolver(options, { engines, inputImages, templates, randomSeed: () => 7n });
     const keyOf = async (spec: Parameters<typeof buildSpec>[0], id = jobId) =>
       (await resolver.resolve(buildSpec(spec), id, "", never)).reuseKey;
     const key = await keyOf({});

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { askBackends } from "../catalog/ask-backends.ts";
 import { buildPicture } from "../domain/build/build-picture.ts";
 import { buildUpscaleOnly } from "../domain/build/build-upscale.ts";
-import { isServiceError, ServiceError } from "../domain/errors.ts";
+import { isServiceError } from "../domain/errors.ts";
 import type {
   GenerationSpec,
   PictureTask,
@@ -24,7 +24,9 @@ import { findCheckpoint, resolvePicture } from "../domain/resolve/resolve-pictur
 import { resolveUpscaleTask } from "../domain/resolve/resolve-upscale.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
 import { canonicalJson } from "../lib/canonical-json.ts";
+import type { TemplateStore } from "../storage/template-store.ts";
 import { type InputImages, withImages } from "./task-images.ts";
+import { TemplateResolver } from "./template-resolver.ts";
 import { WorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
 
 export interface SpecResolverOptions extends WorkflowResolverOptions {
@@ -37,6 +39,7 @@ export interface SpecResolverOptions extends WorkflowResolverOptions {
 export interface SpecResolverDependencies {
   readonly engines: readonly Engine[];
   readonly inputImages: InputImages;
+  readonly templates: Pick<TemplateStore, "get">;
   /** Draws a seed: 0 to 2^53-1. */
   readonly randomSeed: () => bigint;
 }
@@ -54,11 +57,13 @@ export class SpecResolver {
   readonly #options: SpecResolverOptions;
   readonly #deps: SpecResolverDependencies;
   readonly #workflows: WorkflowResolver;
+  readonly #templates: TemplateResolver;
 
   constructor(options: SpecResolverOptions, deps: SpecResolverDependencies) {
     this.#options = options;
     this.#deps = deps;
     this.#workflows = new WorkflowResolver(options, deps.engines);
+    this.#templates = new TemplateResolver(options.catalogMaxAgeMs, { ...deps, workflows: this.#workflows });
   }
 
   /**
@@ -79,7 +84,7 @@ export class SpecResolver {
     );
     // Files of a directory slow down each save in it, so they are spread over 256 of them.
     const filePrefix = `comfyrpc/${jobId.slice(0, 2)}/${jobId}`;
-    const { task: resolved, plan } = await this.#planOf(looked, filePrefix, signal);
+    const { task: resolved, plan } = await this.#planOf(looked, filePrefix, tenant, signal);
     const problems = new Problems();
     const { preview, output, detach, allowReuse } = spec;
     const generation: ResolvedGeneration = {
@@ -93,12 +98,17 @@ export class SpecResolver {
     return { generation, plan, reuseKey: reuseKeyOf(generation, plan) };
   }
 
-  async #planOf(task: Task<InputImage>, filePrefix: string, signal: AbortSignal): Promise<PlannedTask> {
+  async #planOf(
+    task: Task<InputImage>,
+    filePrefix: string,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<PlannedTask> {
     switch (task.type) {
       case "workflow":
-        return this.#workflows.resolve(task, filePrefix, "spec.workflow", signal);
+        return this.#workflows.resolve(task, filePrefix, workflowFields, signal);
       case "template":
-        throw new ServiceError("INVALID_FIELD", "spec.template: this server does not run any");
+        return this.#templates.resolve(task, filePrefix, tenant, signal);
       default: {
         const resolved = await this.#drawnTask(task, signal);
         return { task: resolved, plan: planOf(resolved, filePrefix) };
@@ -172,6 +182,8 @@ function common(a: Catalog, b: Catalog): Catalog {
     schedulers: both(a.schedulers, b.schedulers),
   };
 }
+
+const workflowFields = { workflow: "spec.workflow.json", images: "spec.workflow.images" };
 
 interface PlannedTask {
   readonly task: ResolvedTask;

@@ -6,6 +6,7 @@ import type { AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { EventBus } from "../storage/event-bus.ts";
 import type { JobStore } from "../storage/job-store.ts";
+import type { TemplateStore } from "../storage/template-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { abandonOn } from "./abandon.ts";
 import { Announcer } from "./announcer.ts";
@@ -39,8 +40,9 @@ export interface JobsDependencies {
   readonly codec: ImageCodec;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Draws a seed: 0 to 2^53-1. */
   readonly inputImages: InputImages;
+  readonly templates: Pick<TemplateStore, "get">;
+  /** Draws a seed: 0 to 2^53-1. */
   readonly randomSeed: () => bigint;
 }
 
@@ -59,12 +61,12 @@ const encodedAtOnce = 2;
 
 /** Sets everything about jobs to work. */
 export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
-  const { engines, store, assets, blobs, bus, clock, logger, inputImages, randomSeed } = deps;
+  const { engines, store, assets, blobs, bus, clock, logger, inputImages, templates, randomSeed } = deps;
   const announcer = new Announcer({ bus, logger, logPrompts: options.logPrompts });
   const recorder = new Recorder({ store, announcer, logger });
   const feeds = new JobFeeds({ store, bus, logger, now: () => clock.now() });
   const storeWatch = new StoreWatch({ store, blobs, logger });
-  const resolver = new SpecResolver(options, { engines, inputImages, randomSeed });
+  const resolver = new SpecResolver(options, { engines, inputImages, templates, randomSeed });
   const abandon = abandonOn(engines);
   const service = new JobService(options, {
     engines,

@@ -31,7 +31,7 @@ function open(...has: readonly NodeClasses[]) {
     resolver.resolve(
       { type: "workflow", json: writeJson(value), images },
       "comfyrpc/job",
-      "spec.workflow",
+      { workflow: "spec.workflow.json", images: "spec.workflow.images" },
       never,
     );
   return { engines, resolve };

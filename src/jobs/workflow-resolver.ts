@@ -22,6 +22,14 @@ export interface WorkflowResolverOptions {
   readonly catalogMaxAgeMs: number;
 }
 
+/** Paths of the fields of a request by which errors name the parts of a workflow. */
+export interface WorkflowFields {
+  /** Of the workflow itself. */
+  readonly workflow: string;
+  /** Of the images for its inputs, which have the input behind it in square brackets. */
+  readonly images: string;
+}
+
 /** What a workflow of a caller comes to. */
 export interface ExaminedWorkflow {
   /** With the graph as it would run, in API format. */
@@ -49,22 +57,21 @@ export class WorkflowResolver {
    * Makes a plan of a workflow that every backend which can be used now could run.
    *
    * @param filePrefix what the names of all files that it saves begin with
-   * @param field path of the field in the request that has the workflow
    * @throws ServiceError `WORKFLOW_INVALID`, `NODE_NOT_ALLOWED` or `INVALID_FIELD` with everything that is wrong with it;
    * `NO_BACKEND` if nothing is known of any backend
    */
   async resolve(
     task: WorkflowTask<InputImage>,
     filePrefix: string,
-    field: string,
+    fields: WorkflowFields,
     signal: AbortSignal,
   ): Promise<Pick<ExaminedWorkflow, "task" | "plan">> {
-    const examined = await this.examine(task, filePrefix, field, signal);
+    const examined = await this.examine(task, filePrefix, fields, signal);
     const { violations, problems, backends } = examined;
     const failing = backends.find(({ value }) => hasErrors(value));
     const error = workflowError(
       { violations, problems: [...problems, ...(failing?.value ?? [])] },
-      `${field}.json`,
+      fields.workflow,
     );
     if (error !== undefined) {
       throw error;
@@ -80,18 +87,18 @@ export class WorkflowResolver {
   async examine(
     task: WorkflowTask<InputImage>,
     filePrefix: string,
-    field: string,
+    fields: WorkflowFields,
     signal: AbortSignal,
   ): Promise<ExaminedWorkflow> {
     const examined = this.#examineWith(
       task,
       filePrefix,
-      field,
+      fields,
       await this.#classes(this.#options.catalogMaxAgeMs, signal),
     );
     return examined.backends.some(({ value }) => value.some(({ unknownName }) => unknownName !== undefined))
       ? // What is not known may have been installed since the backends were asked last.
-        this.#examineWith(task, filePrefix, field, await this.#classes(unknownNameMaxAgeMs, signal))
+        this.#examineWith(task, filePrefix, fields, await this.#classes(unknownNameMaxAgeMs, signal))
       : examined;
   }
 
@@ -102,12 +109,12 @@ export class WorkflowResolver {
   #examineWith(
     { json, images }: WorkflowTask<InputImage>,
     filePrefix: string,
-    field: string,
+    fields: WorkflowFields,
     backends: readonly BackendAnswer<NodeClasses>[],
   ): ExaminedWorkflow {
     const { workflowLimits, workflowPolicy } = this.#options;
     const classes = together(backends);
-    const read = readIn(`${field}.json`, () => readWorkflow(json, classes, workflowLimits));
+    const read = readIn(fields.workflow, () => readWorkflow(json, classes, workflowLimits));
     const isReadable = !hasErrors(read.problems);
     const fileNames = Object.fromEntries(
       Object.entries(images).map(([place, { fileName }]) => [place, fileName]),
@@ -125,7 +132,7 @@ export class WorkflowResolver {
       },
       violations: isReadable
         ? faults.map(({ place, description }) => ({
-            field: `${field}.images[${JSON.stringify(place)}]`,
+            field: `${fields.images}[${JSON.stringify(place)}]`,
             description,
           }))
         : [],

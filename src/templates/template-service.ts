@@ -1,11 +1,14 @@
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { WorkflowGraph } from "../domain/graph.ts";
-import type { NodeClasses } from "../domain/node-class.ts";
+import type { NodeClass, NodeClasses } from "../domain/node-class.ts";
 import { type DraftParameter, defineTemplate } from "../domain/template/define-template.ts";
 import { proposeParameters } from "../domain/template/propose-parameters.ts";
 import { hashTemplate } from "../domain/template/template-hash.ts";
 import { templateJsonSchema } from "../domain/template/template-json-schema.ts";
 import type { TemplateParameter } from "../domain/template/workflow-template.ts";
+import { parseWorkflow, type WorkflowLimits } from "../domain/workflow/parse-workflow.ts";
+import { readWorkflow } from "../domain/workflow/read-workflow.ts";
+import { workflowError } from "../domain/workflow/workflow-error.ts";
 import type { Clock } from "../lib/clock.ts";
 import type {
   TemplateRecord,
@@ -17,8 +20,7 @@ import { findTemplate, templateNotFound } from "./find-template.ts";
 
 export interface TemplateServiceDependencies {
   readonly templates: TemplateStore;
-  /** Reads a workflow text of any format. Throws ServiceError `WORKFLOW_INVALID` if it cannot. */
-  readonly readWorkflow: (json: string, signal: AbortSignal) => Promise<WorkflowGraph>;
+  readonly workflowLimits: WorkflowLimits;
   /** What the backends have in common. Throws ServiceError `NO_BACKEND` if nothing is known of any. */
   readonly nodeClasses: (signal: AbortSignal) => Promise<NodeClasses>;
   readonly clock: Clock;
@@ -82,7 +84,7 @@ export class TemplateService {
 
   /** @throws ServiceError `WORKFLOW_INVALID` */
   async propose(workflowJson: string, signal: AbortSignal): Promise<readonly TemplateParameter[]> {
-    return proposeParameters(await this.#deps.readWorkflow(workflowJson, signal));
+    return proposeParameters(await this.#graphOf(workflowJson, signal));
   }
 
   /** @throws ServiceError `TEMPLATE_NOT_FOUND` */
@@ -191,7 +193,7 @@ export class TemplateService {
   }
 
   async #define({ name, description, workflowJson, parameters }: TemplateRequest, signal: AbortSignal) {
-    const graph = await this.#deps.readWorkflow(workflowJson, signal);
+    const graph = await this.#graphOf(workflowJson, signal);
     return defineTemplate(
       {
         ...{ name, description, graph },
@@ -199,6 +201,19 @@ export class TemplateService {
       },
       parameters.length > 0 ? await this.#knownClasses(signal) : undefined,
     );
+  }
+
+  /** What the editor of ComfyUI saves is converted by what the backends say of its node classes. */
+  async #graphOf(workflowJson: string, signal: AbortSignal): Promise<WorkflowGraph> {
+    const { workflowLimits, nodeClasses } = this.#deps;
+    const { format } = parseWorkflow(workflowJson, workflowLimits);
+    const classes = format === "editor" ? await nodeClasses(signal) : new Map<string, NodeClass>();
+    const { graph, problems } = readWorkflow(workflowJson, classes, workflowLimits);
+    const error = workflowError({ violations: [], problems }, "workflow_json");
+    if (error !== undefined) {
+      throw error;
+    }
+    return graph;
   }
 
   /** A template can be registered and looked at while no backend is there to ask. */

@@ -1,10 +1,16 @@
-import { fromJson, toJson } from "@bufbuild/protobuf";
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ImageMetadata } from "../../gen/comfyrpc/v1/generation_pb.js";
 import { ParameterType } from "../../gen/comfyrpc/v1/template_pb.js";
+import { readJson, writeJson } from "../../src/lib/lossless-json.ts";
+import { hasPostgres, startTestPostgres } from "../support/postgres.ts";
 import { expectNoLeak, failureOf } from "../support/rpc-failure.ts";
 import { type ServiceFixture, startServiceFixture } from "../support/start-service.ts";
-import { type WorkflowClient, workflowClientKinds } from "../support/workflow-client.ts";
+import { connectWorkflows, type WorkflowClient, workflowClientKinds } from "../support/workflow-client.ts";
 
 let fixture: ServiceFixture;
 
@@ -202,6 +208,161 @@ describe.each(workflowClientKinds)("templates over $name", ({ name: protocol, co
     expect(failure).toMatchObject(expected);
     expectNoLeak(failure.everything);
   });
+});
+
+/** Without metadata, which names the files of the job. */
+const stripped = { metadata: ImageMetadata.STRIP };
+
+describe.each(workflowClientKinds)("running templates over $name", ({ name: protocol, connect }) => {
+  let client: WorkflowClient;
+  const name = `z-run-${protocol.toLowerCase()}`;
+
+  beforeAll(async () => {
+    client = connect(fixture.url);
+    await client.workflows.registerTemplate({ name, workflowJson });
+    await client.workflows.registerTemplate({ name, workflowJson, parameters: [steps] });
+    await client.workflows.setTemplateAlias({ name, alias: "production", version: 1 });
+  });
+  afterAll(() => client?.[Symbol.dispose]());
+
+  const production = { name, revision: { case: "alias", value: "production" } } as const;
+
+  it("a run by alias draws with its parameters, and says all that it settled", async () => {
+    const parameters = { prompt: "a red fox", width: 96, height: 64, steps: 2, seed: "18446744073709551615" };
+    const template = { ...production, parameters };
+    const { images, result } = await client.images.generate({ spec: { template, output: stripped } });
+    expect(images).toMatchObject([{ widthPx: 96, heightPx: 64, nodeId: "9", seed: 2n ** 64n - 1n }]);
+    expect(result?.resolvedSpec?.template).toMatchObject({
+      ...{ name, revision: { case: "version", value: 1 } },
+      parameters: {
+        ...parameters,
+        ...{ negative_prompt: "", cfg: 7, sampler: "euler", scheduler: "normal", batch_size: 1 },
+        checkpoint: "demo-sd15.safetensors",
+      },
+    });
+    const { resolvedSpec } = result ?? {};
+    const again = await client.images.generate(resolvedSpec === undefined ? {} : { spec: resolvedSpec });
+    expect(again.images.map(({ sha256 }) => sha256)).toEqual(images.map(({ sha256 }) => sha256));
+  });
+
+  it("a seed that is left out is another one each time, and repeats the picture when it is given", async () => {
+    const draw = async (parameters: JsonObject) => {
+      const template = { ...production, parameters: { steps: 1, ...parameters } };
+      const { images, result } = await client.images.generate({ spec: { template, output: stripped } });
+      return { sha256: images[0]?.sha256, seed: result?.resolvedSpec?.template?.parameters?.seed ?? null };
+    };
+    const [first, second] = [await draw({}), await draw({})];
+    expect(second.seed).not.toBe(first.seed);
+    expect((await draw({ seed: first.seed })).sha256).toBe(first.sha256);
+  });
+
+  it("jobs and batches run templates, and are found by them", async () => {
+    const template = (width: number) => ({ ...production, parameters: { steps: 1, width } });
+    const submitted = await client.jobs.submitJob({ spec: { template: template(64) } });
+    const { batch } = await client.jobs.submitBatch({
+      source: {
+        case: "specs",
+        value: {
+          specs: [{ template: template(72) }, { template: { name, parameters: { steps: 3 } } }],
+        },
+      },
+    });
+    const ids = [submitted.job, ...(batch?.jobs ?? [])].map((job) => job?.jobId ?? "");
+    for (const jobId of ids) {
+      for await (const _ of client.jobs.watchJob({ jobId })); // to its end
+    }
+    const found = async (filter: { readonly template: string; readonly templateVersion?: number }) =>
+      (await client.jobs.listJobs({ filter })).jobs.filter(({ jobId }) => ids.includes(jobId));
+    const all = await found({ template: name });
+    expect(new Set(all.map(({ jobId }) => jobId))).toEqual(new Set(ids));
+    expect(all.map(({ images }) => images.length)).toEqual([1, 1, 1]);
+    expect((await found({ template: name, templateVersion: 2 })).map(({ jobId }) => jobId)).toEqual([ids[2]]);
+    expect(await found({ template: "upscale" })).toEqual([]);
+    expect(await failureOf(client.jobs.listJobs({ filter: { templateVersion: 2 } }))).toMatchObject({
+      reason: "INVALID_FIELD",
+      fields: ["filter.template_version"],
+    });
+  });
+
+  it("everything that is wrong with parameters is named at once, and nothing runs", async () => {
+    const parameters = { step: 5, steps: 0, sampler: "eular", seed: 2 ** 53, prompt: ["a"], cfg: null };
+    const failure = await failureOf(
+      client.jobs.submitJob({ spec: { template: { ...production, parameters } } }),
+    );
+    expect(failure).toMatchObject({ code: "InvalidArgument", reason: "INVALID_FIELD" });
+    expect(new Set(failure.fields)).toEqual(
+      new Set(
+        ["step", "steps", "sampler", "seed", "prompt"].map((one) => `spec.template.parameters["${one}"]`),
+      ),
+    );
+    expectNoLeak(failure.everything);
+    const none = await failureOf(client.jobs.submitJob({ spec: { template: { name: "none-such" } } }));
+    expect(none).toMatchObject({ code: "NotFound", reason: "TEMPLATE_NOT_FOUND" });
+  });
+
+  it("a default that the backend does not have is named as that of its parameter", async () => {
+    const failure = await failureOf(
+      client.images.generate({
+        spec: { template: { name: "sdxl-base-refiner", parameters: { prompt: "x" } } },
+      }),
+    );
+    expect(failure).toMatchObject({
+      reason: "INVALID_FIELD",
+      fields: ['spec.template.parameters["checkpoint"]', 'spec.template.parameters["refiner"]'],
+    });
+    expect(failure.message).toMatch(/its default fails: has no choice "sd_xl_base_1.0.safetensors"/);
+  });
+});
+
+describe.each([
+  ["SQLite", true],
+  ["PostgreSQL", hasPostgres],
+])("templates in %s", (database, isThere) => {
+  it.skipIf(!isThere)("are there again after a restart, and changed files make new versions", async () => {
+    await using stack = new AsyncDisposableStack();
+    const directory = stack.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+    const file = { name: "own", workflow: readJson(workflowJson), description: "one" };
+    const write = (content: unknown) => writeFile(join(directory.path, "own.json"), writeJson(content));
+    await write(file);
+    const env = {
+      COMFYRPC_TEMPLATES_DIR: directory.path,
+      COMFYRPC_DATA_DIR: join(directory.path, "data"),
+      ...(database === "PostgreSQL" && { DATABASE_URL: stack.use(await startTestPostgres()).url }),
+    };
+    {
+      await using first = await startServiceFixture({ env });
+      using client = connectWorkflows(first.url);
+      await client.workflows.setTemplateAlias({ name: "own", alias: "production", version: 1 });
+      await client.workflows.registerTemplate({ name: "made", workflowJson, parameters: [steps] });
+    }
+    await write({ ...file, description: "two" });
+    {
+      await using second = await startServiceFixture({ env });
+      using client = connectWorkflows(second.url);
+      const { templates } = await client.workflows.listTemplates({});
+      expect(templates.map(({ name, version }) => [name, version])).toEqual([
+        ["made", 1],
+        ["own", 2],
+      ]);
+      const revision = { case: "alias", value: "production" } as const;
+      const template = { name: "own", revision, parameters: { steps: 1 } };
+      const { result } = await client.images.generate({ spec: { template } });
+      expect(result?.resolvedSpec?.template?.revision).toEqual({ case: "version", value: 1 });
+    }
+    await using third = await startServiceFixture({ env });
+    using client = connectWorkflows(third.url);
+    expect((await client.workflows.getTemplate({ name: "own" })).template?.version).toBe(2);
+  });
+});
+
+it("does not start with a template file that cannot be used, and names it", async () => {
+  await using directory = await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-"));
+  await writeFile(join(directory.path, "broken.json"), '{"name":"x"}');
+  const env = { COMFYRPC_TEMPLATES_DIR: directory.path };
+  await expect(startServiceFixture({ env })).rejects.toThrow(/broken\.json cannot be used: workflow: /);
+  await expect(
+    startServiceFixture({ env: { COMFYRPC_TEMPLATES_DIR: join(directory.path, "none") } }),
+  ).rejects.toThrow(/COMFYRPC_TEMPLATES_DIR: ENOENT/);
 });
 
 const workflowJson = JSON.stringify({

@@ -242,6 +242,7 @@ function startReplica(
       inputImages: {
         resolve: (_, field) => Promise.reject(new Error(`${field} is not for these tests`)),
       },
+      templates: { get: async () => undefined },
       randomSeed: () => 7n,
     },
   );

@@ -1,14 +1,9 @@
 import type { GraphValue } from "../graph.ts";
+import type { ImageSource } from "../input-image.ts";
 import { kindOf, type Reading } from "./read-value.ts";
 
-/** An image as a parameter gives it. */
-export type GivenImage =
-  | { readonly type: "asset"; readonly assetId: string }
-  | { readonly type: "data"; readonly data: Uint8Array }
-  | { readonly type: "url"; readonly url: string };
-
 /** Reads the value of an image parameter: `ImageInput` of the public API, as it is written in JSON. */
-export function readImage(given: GraphValue): Reading<GivenImage> {
+export function readImage(given: GraphValue): Reading<ImageSource> {
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
     return { problem: `${advice}, not ${kindOf(given)}` };
   }
@@ -39,7 +34,7 @@ const advice = 'must be an image, which is {"asset_id": "…"}, {"data": "<base6
 const maxUrlLength = 2_048;
 
 /** Reads both alphabets of base64, with or without padding, as the JSON of protobuf does. */
-function readBase64(text: string): Reading<GivenImage> {
+function readBase64(text: string): Reading<ImageSource> {
   const isBase64 = /^[A-Za-z0-9+/_-]+={0,2}$/.test(text);
   const data = isBase64 ? Uint8Array.from(Buffer.from(text, "base64")) : new Uint8Array();
   return data.length > 0

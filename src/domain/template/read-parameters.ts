@@ -1,9 +1,10 @@
 import { nearestNames } from "../../lib/nearest-names.ts";
 import { type FieldViolation, ServiceError } from "../errors.ts";
 import type { GraphValue } from "../graph.ts";
+import type { ImageSource } from "../input-image.ts";
 import type { NodeClasses } from "../node-class.ts";
 import { boundsOf, choicesOf, type KnownGraph, maxSeed } from "./parameter-bounds.ts";
-import { type GivenImage, readImage } from "./read-image.ts";
+import { readImage } from "./read-image.ts";
 import { type Reading, readValue } from "./read-value.ts";
 import {
   type PlainValue,
@@ -15,7 +16,7 @@ import {
 /** The value of every parameter. Of an image that is left out there is none. */
 export interface ParameterValues {
   readonly plain: ReadonlyMap<string, PlainValue>;
-  readonly images: ReadonlyMap<string, GivenImage>;
+  readonly images: ReadonlyMap<string, ImageSource>;
 }
 
 /** What {@link readParameters} needs beside the template. */
@@ -39,7 +40,7 @@ export function readParameters(
 ): ParameterValues {
   const known: KnownGraph = { graph: template.graph, classes };
   const plain = new Map<string, PlainValue>();
-  const images = new Map<string, GivenImage>();
+  const images = new Map<string, ImageSource>();
   const violations: FieldViolation[] = unknownNames(template, given);
   for (const parameter of template.parameters) {
     const { name } = parameter;
