@@ -9,6 +9,7 @@ import { describeQueue } from "./comfyui/queue.ts";
 import { describeRejection } from "./comfyui/rejection.ts";
 import { describeRouting } from "./comfyui/routing.ts";
 import type { OpenServer } from "./comfyui/session.ts";
+import { describeTypedModes } from "./comfyui/typed-modes.ts";
 
 export type { ComfyUiServerUnderTest, OpenServer } from "./comfyui/session.ts";
 
@@ -33,5 +34,6 @@ export function describeComfyUiServer(name: string, open: OpenServer): void {
     describeQueue(open);
     describeFiles(open);
     describePixels(open);
+    describeTypedModes(open);
   });
 }

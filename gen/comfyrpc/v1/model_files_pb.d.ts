@@ -47,8 +47,8 @@ export declare type ModelFiles = Message<"comfyrpc.v1.ModelFiles"> & {
   weightType: WeightType;
 
   /**
-   * How closely a distilled model follows the prompt: 0 to 100; only for families that have it, FLUX, FLUX2 and
-   * HUNYUAN_IMAGE, and refused for others. Default: 3.5 (FLUX, HUNYUAN_IMAGE), 4 (FLUX2).
+   * How closely a distilled model follows the prompt: 0 to 100; only for families that have it, FLUX and
+   * FLUX2, and refused for others. Default: 3.5 (FLUX), 4 (FLUX2).
    *
    * @generated from field: optional double guidance = 5;
    */
@@ -170,7 +170,8 @@ export enum ModelFamily {
   HIDREAM = 7,
 
   /**
-   * HunyuanImage 2.1: Qwen2.5-VL and ByT5. `cfg` 1, `shift` 5, `scheduler` simple. 2,048 x 2,048.
+   * HunyuanImage 2.1: Qwen2.5-VL and ByT5. `cfg` 3.5, `shift` 5, `scheduler` simple. 2,048 x 2,048, sides are multiples
+   * of 32.
    *
    * @generated from enum value: MODEL_FAMILY_HUNYUAN_IMAGE = 8;
    */
@@ -184,7 +185,7 @@ export enum ModelFamily {
   AURA_FLOW = 9,
 
   /**
-   * Flux 2: Mistral or Qwen3. `cfg` 1, `scheduler` simple. Needs a backend that has it.
+   * Flux 2: Mistral or Qwen3. `cfg` 1, `scheduler` simple. Sides are multiples of 16. Needs a backend that has it.
    *
    * @generated from enum value: MODEL_FAMILY_FLUX2 = 10;
    */

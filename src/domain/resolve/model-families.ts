@@ -19,6 +19,8 @@ export interface FamilyTraits {
   readonly steps: number;
   readonly scheduler: string;
   readonly nativeSidePx: number;
+  /** What sides are multiples of: its latents have one place for so many pixels. Default: 8. */
+  readonly sideMultiplePx?: number;
 }
 
 /**
@@ -114,6 +116,7 @@ export const modelFamilies: Readonly<Record<ModelFamily, FamilyTraits>> = {
     steps: 20,
     scheduler: "simple",
     nativeSidePx: 2_048,
+    sideMultiplePx: 32,
   },
   auraFlow: {
     encoders: ["Pile-T5"],
@@ -136,5 +139,6 @@ export const modelFamilies: Readonly<Record<ModelFamily, FamilyTraits>> = {
     steps: 20,
     scheduler: "simple",
     nativeSidePx: 1_024,
+    sideMultiplePx: 16,
   },
 };

@@ -270,6 +270,25 @@ describe("resolvePicture", () => {
     ]);
   });
 
+  it("gives sides that latents of the family can have, and refuses others", () => {
+    const schedulers = { ...inputs, names: { ...names, schedulers: ["simple"] } };
+    const modelFiles = { family: "hunyuanImage", diffusionModel: "m", textEncoders: ["a", "b"] } as const;
+    const error = failure(() =>
+      resolve({ modelFiles, vae: "vae.safetensors", widthPx: 1_000, scheduler: "simple" }, schedulers),
+    );
+    expect(error.details.violations).toContainEqual({
+      field: "spec.width_px",
+      description: "must be a multiple of 32 with models of this family",
+    });
+    const known = { ...names.models, diffusionModel: ["m"], textEncoder: ["a", "b"] };
+    const start = { type: "imageToImage", image } as const;
+    const has = { ...schedulers, names: { ...schedulers.names, models: known } };
+    expect(resolve({ modelFiles, vae: "vae.safetensors", start }, has)).toMatchObject({
+      widthPx: 992,
+      heightPx: 480,
+    });
+  });
+
   it("refuses to draw the whole picture anew where a part is to be kept", () => {
     const start = { ...opaque, mask: image };
     expect(failure(() => resolve({ start, hires: hires({ scale: 1.5 }) })).details.violations).toMatchObject([

@@ -2,6 +2,7 @@ import type {
   ControlNetSpec,
   HiresSpec,
   LoraSpec,
+  ModelFilesSpec,
   PictureTask,
   RefinerSpec,
   ResolvedControlNet,
@@ -92,7 +93,7 @@ export function resolvePicture(
           name: task.vae,
           listed: names.models.vae,
         });
-  const size = resolveSize(task, family?.nativeSidePx, inputs);
+  const size = resolveSize(task, family ?? {}, inputs);
   const steps = task.steps ?? Math.min(family?.steps ?? 20, limits.maxSteps);
   const imageCount = task.imageCount ?? 1;
   const sizeField = task.start?.type === "outpaint" ? "spec.outpaint" : "spec.width_px";
@@ -100,9 +101,12 @@ export function resolvePicture(
   problems.atMost("spec.steps", "steps", steps, limits.maxSteps);
   problems.atMost("spec.image_count", "images", imageCount, limits.maxImageCount);
 
+  checkSides(task, family?.sideMultiplePx ?? 8, problems);
+
+  const drawn = { ...size, ...(task.modelFiles && { modelFiles: task.modelFiles }) };
   const start = task.start && resolveStart(task.start, problems);
-  const hires = task.hires && resolveHires(task.hires, size, steps, inputs, problems);
-  const upscale = task.upscale && resolveUpscale(task.upscale, hiresSize(size, hires), inputs, problems);
+  const hires = task.hires && resolveHires(task.hires, drawn, steps, inputs, problems);
+  const upscale = task.upscale && resolveUpscale(task.upscale, hiresSize(drawn, hires), inputs, problems);
   const controlNets = task.controlNets.map((net, i) => resolveControlNet(net, i, names, problems));
   const refiner = task.refiner && resolveRefiner(task.refiner, names, problems);
   const modelFiles = task.modelFiles && resolveModelFiles(task.modelFiles, names.models, problems);
@@ -132,15 +136,20 @@ export function resolvePicture(
   };
 }
 
-/** Size of a picture after its second pass, which samples latents of 8 pixels a side. */
-export function hiresSize(size: PixelSize, hires: Pick<ResolvedHires, "scale"> | undefined): PixelSize {
-  const scaled = (sidePx: number) => (hires ? Math.round((sidePx * hires.scale) / 8) * 8 : sidePx);
+/** Size of a picture after its second pass, of which latents can be made. */
+export function hiresSize(
+  size: PixelSize & { readonly modelFiles?: Pick<ModelFilesSpec, "family"> },
+  hires: Pick<ResolvedHires, "scale"> | undefined,
+): PixelSize {
+  const multiplePx = (size.modelFiles && modelFamilies[size.modelFiles.family].sideMultiplePx) ?? 8;
+  const scaled = (sidePx: number) =>
+    hires ? Math.round((sidePx * hires.scale) / multiplePx) * multiplePx : sidePx;
   return { widthPx: scaled(size.widthPx), heightPx: scaled(size.heightPx) };
 }
 
 function resolveHires(
   spec: HiresSpec,
-  size: PixelSize,
+  size: Parameters<typeof hiresSize>[0],
   steps: number,
   { names, limits }: ResolveInputs,
   problems: Problems,
@@ -221,6 +230,22 @@ function resolveLora(
     modelStrength,
     clipStrength: lora.clipStrength ?? modelStrength,
   };
+}
+
+/** The schema knows of multiples of 8 alone. */
+function checkSides(
+  { widthPx, heightPx }: PictureTask<unknown>,
+  multiplePx: number,
+  problems: Problems,
+): void {
+  for (const [field, sidePx] of [
+    ["spec.width_px", widthPx],
+    ["spec.height_px", heightPx],
+  ] as const) {
+    if (sidePx !== undefined && sidePx % multiplePx !== 0) {
+      problems.add(field, `must be a multiple of ${multiplePx} with models of this family`);
+    }
+  }
 }
 
 /** What each feature does to the picture as a whole decides what it goes together with. */
