@@ -1,5 +1,8 @@
+import { describe } from "vitest";
 import { startDemoEngine } from "../../src/engine/demo/demo-engine.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import { describeRuns } from "./comfyui/canonical.ts";
+import { canonicalGraphs } from "./comfyui/canonical-graphs.ts";
 import { firstCheckpointOf } from "./comfyui/session.ts";
 import { type ComfyUiServerUnderTest, describeComfyUiServer } from "./comfyui-server.ts";
 
@@ -22,3 +25,10 @@ async function openDemoEngine(): Promise<ComfyUiServerUnderTest> {
 }
 
 describeComfyUiServer("the built-in engine", openDemoEngine);
+
+describe("the built-in engine", () => {
+  describeRuns(
+    openDemoEngine,
+    canonicalGraphs.filter(({ needs, anyCheckpoint }) => needs.length > 0 || !anyCheckpoint),
+  );
+});

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { describeCanonicalGraphs } from "./comfyui/canonical.ts";
 import { describeConnection } from "./comfyui/connection.ts";
 import { describeDiscovery } from "./comfyui/discovery.ts";
 import { describeExecution } from "./comfyui/execution.ts";
@@ -35,5 +36,6 @@ export function describeComfyUiServer(name: string, open: OpenServer): void {
     describeFiles(open);
     describePixels(open);
     describeTypedModes(open);
+    describeCanonicalGraphs(open);
   });
 }
