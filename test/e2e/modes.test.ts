@@ -69,8 +69,11 @@ describe("inpaint", () => {
     for (let y = 32; y < 64; y++) {
       alpha.fill(0, y * 128 + 64, y * 128 + 96);
     }
-    const raw = { width: 128, height: 96, channels: 1 } as const;
-    const image = await sharp(photo.png).removeAlpha().joinChannel(alpha, { raw }).png().toBuffer();
+    const size = { width: 128, height: 96 };
+    const image = await sharp(photo.data, { raw: { ...size, channels: 3 } })
+      .joinChannel(alpha, { raw: { ...size, channels: 1 } })
+      .png()
+      .toBuffer();
     const inHole = ([x, y]: Pixel) => x >= 64 && x < 96 && y >= 32 && y < 64;
     const value = { image: inline(image), growPx: 0 };
     const drawn = await pictureOf({ ...base, start: { case: "inpaint", value } });
