@@ -7,6 +7,7 @@ import type { FetchLimits } from "../fetching/url-fetcher.ts";
 import type { JobsOptions } from "../jobs/start-jobs.ts";
 import type { ServerFacts } from "../server/convert/server-info.ts";
 import type { ListenerOptions } from "../server/listener/listener-options.ts";
+import { version } from "../version.ts";
 
 /** What `config` says about jobs. `owner` is unique for this process. */
 export function jobsOptions(config: Config, owner: string): JobsOptions {
@@ -23,6 +24,7 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     backendDownGraceMs: config.comfyUiLostSeconds * 1_000,
     maxAttempts: 3,
     maxOutputBytes: config.maxOutputBytes,
+    serviceVersion: version,
     limits: {
       maxPixels: config.maxPixels,
       maxUpscaledPixels: config.maxUpscaledPixels,

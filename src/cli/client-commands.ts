@@ -9,6 +9,7 @@ import { generateCommand } from "./generate-command.ts";
 import { healthCommand } from "./health-command.ts";
 import type { CliContext } from "./io.ts";
 import { jobsCommand } from "./jobs/jobs-command.ts";
+import { replayCommand } from "./replay/replay-command.ts";
 import { submitCommand } from "./submit-command.ts";
 import { upscaleCommand } from "./upscale-command.ts";
 
@@ -20,6 +21,7 @@ export function clientCommands(context: CliContext): Command[] {
     submitCommand(context),
     batchCommand(context),
     jobsCommand(context),
+    replayCommand(context),
     assetsCommand(context),
     modelsCommand(context),
     samplersCommand(context),

@@ -8,6 +8,8 @@ import {
   type DeleteJobResponse,
   type GetBatchRequestSchema,
   type GetBatchResponse,
+  type GetJobProvenanceRequestSchema,
+  type GetJobProvenanceResponse,
   type GetJobRequestSchema,
   type GetJobResponse,
   JobService,
@@ -35,6 +37,10 @@ export interface JobClient {
     signal: AbortSignal,
   ): Promise<SubmitJobResponse>;
   getJob(request: MessageInitShape<typeof GetJobRequestSchema>, signal: AbortSignal): Promise<GetJobResponse>;
+  getJobProvenance(
+    request: MessageInitShape<typeof GetJobProvenanceRequestSchema>,
+    signal: AbortSignal,
+  ): Promise<GetJobProvenanceResponse>;
   listJobs(
     request: MessageInitShape<typeof ListJobsRequestSchema>,
     signal: AbortSignal,
@@ -77,6 +83,8 @@ export function createJobClient(channel: GrpcChannel): JobClient {
   return {
     submitJob: (request, signal) => channel.unary(methods.submitJob, request, timeLimit, signal),
     getJob: (request, signal) => channel.unary(methods.getJob, request, timeLimit, signal),
+    getJobProvenance: (request, signal) =>
+      channel.unary(methods.getJobProvenance, request, timeLimit, signal),
     listJobs: (request, signal) => channel.unary(methods.listJobs, request, timeLimit, signal),
     watchJob: (request, signal) => channel.serverStreaming(methods.watchJob, request, {}, signal),
     cancelJob: (request, signal) => channel.unary(methods.cancelJob, request, timeLimit, signal),

@@ -109,6 +109,8 @@ export interface GenerationResult {
   readonly endTime: Date;
   readonly timings: PhaseTimings;
   readonly nodes: readonly NodeTiming[];
+  /** Of the program that finished it; absent in results that an older one wrote. */
+  readonly serviceVersion?: string;
   /** Job whose images these are, if nothing was drawn anew. */
   readonly reusedJobId?: string;
 }

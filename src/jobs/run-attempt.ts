@@ -15,6 +15,8 @@ export interface RunDependencies extends Omit<FetchDependencies, "now"> {
   readonly clock: Clock;
   /** Longest time that a job may run on a backend, in milliseconds. */
   readonly maxRunMs: number;
+  /** Of this program. */
+  readonly serviceVersion: string;
 }
 
 /** Told how far an attempt is. */
@@ -201,6 +203,7 @@ class AttemptRun {
         totalMs: msBetween(createTime, ended),
       },
       nodes: this.#progress?.nodeTimings() ?? [],
+      serviceVersion: this.#deps.serviceVersion,
     };
   }
 

@@ -26,6 +26,8 @@ export interface JobsOptions extends JobServiceOptions, DriverOptions, KeeperOpt
   readonly maxRunMs: number;
   /** Largest file that is kept of what a workflow leaves, in bytes. */
   readonly maxOutputBytes: number;
+  /** Of this program, to be noted with what it finishes. */
+  readonly serviceVersion: string;
   /** Whether prompts may be written to the log. */
   readonly logPrompts: boolean;
 }
@@ -91,6 +93,7 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
         abandon,
         maxRunMs: options.maxRunMs,
         maxOutputBytes: options.maxOutputBytes,
+        serviceVersion: options.serviceVersion,
       }),
   );
   const keeper = new Keeper(options, { store, assets, blobs, announcer, abandon, clock, logger });

@@ -6,6 +6,7 @@ import { cancelJob } from "./rpc/cancel-job.ts";
 import { deleteJob } from "./rpc/delete-job.ts";
 import { getBatch } from "./rpc/get-batch.ts";
 import { getJob } from "./rpc/get-job.ts";
+import { getJobProvenance } from "./rpc/get-job-provenance.ts";
 import { listJobs } from "./rpc/list-jobs.ts";
 import { submitBatch } from "./rpc/submit-batch.ts";
 import { submitJob } from "./rpc/submit-job.ts";
@@ -25,6 +26,7 @@ export function jobServiceRoutes({ jobs, blobs }: JobServiceRoutesDependencies):
     router.service(JobServiceSchema, {
       submitJob: submitJob({ jobs }),
       getJob: getJob({ jobs }),
+      getJobProvenance: getJobProvenance({ jobs }),
       listJobs: listJobs({ jobs }),
       watchJob: watchJob({ jobs, blobs }),
       cancelJob: cancelJob({ jobs }),

@@ -261,6 +261,7 @@ const defaults: Omit<JobsOptions, "owner"> = {
   maxRunMs: hour,
   backendDownGraceMs: hour,
   maxAttempts: 3,
+  serviceVersion: "1.2.3",
   maxOutputBytes: 64 * 1024 * 1024,
   limits: { maxPixels: 4_194_304, maxUpscaledPixels: 33_554_432, maxSteps: 150, maxImageCount: 10 },
   defaultModel: "",

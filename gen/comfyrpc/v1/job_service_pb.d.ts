@@ -6,6 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { GenerationSpec } from "./generation_pb.js";
 import type { Job, JobOptions } from "./job_pb.js";
+import type { JobProvenance } from "./provenance_pb.js";
 import type { JobState } from "./job_state_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { JobEvent } from "./job_event_pb.js";
@@ -112,6 +113,46 @@ export declare type GetJobResponse = Message<"comfyrpc.v1.GetJobResponse"> & {
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export declare const GetJobResponseSchema: GenMessage<GetJobResponse>;
+
+/**
+ * Request of `GetJobProvenance`.
+ *
+ * @generated from message comfyrpc.v1.GetJobProvenanceRequest
+ */
+export declare type GetJobProvenanceRequest = Message<"comfyrpc.v1.GetJobProvenanceRequest"> & {
+  /**
+   * Which job: a lowercase UUID.
+   *
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+};
+
+/**
+ * Describes the message comfyrpc.v1.GetJobProvenanceRequest.
+ * Use `create(GetJobProvenanceRequestSchema)` to create a new message.
+ */
+export declare const GetJobProvenanceRequestSchema: GenMessage<GetJobProvenanceRequest>;
+
+/**
+ * Response of `GetJobProvenance`.
+ *
+ * @generated from message comfyrpc.v1.GetJobProvenanceResponse
+ */
+export declare type GetJobProvenanceResponse = Message<"comfyrpc.v1.GetJobProvenanceResponse"> & {
+  /**
+   * How it came to what it made.
+   *
+   * @generated from field: comfyrpc.v1.JobProvenance provenance = 1;
+   */
+  provenance?: JobProvenance | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.GetJobProvenanceResponse.
+ * Use `create(GetJobProvenanceResponseSchema)` to create a new message.
+ */
+export declare const GetJobProvenanceResponseSchema: GenMessage<GetJobProvenanceResponse>;
 
 /**
  * Request of `ListJobs`.
@@ -614,6 +655,17 @@ export declare const JobService: GenService<{
     methodKind: "unary";
     input: typeof GetJobRequestSchema;
     output: typeof GetJobResponseSchema;
+  },
+  /**
+   * Returns how a job came to what it made: the graph, models, inputs, versions and times, from which the same can be made
+   * again. Fails with `NOT_FOUND`, reason `JOB_NOT_FOUND`, if there is none of that id.
+   *
+   * @generated from rpc comfyrpc.v1.JobService.GetJobProvenance
+   */
+  getJobProvenance: {
+    methodKind: "unary";
+    input: typeof GetJobProvenanceRequestSchema;
+    output: typeof GetJobProvenanceResponseSchema;
   },
   /**
    * Lists jobs, the newest first.

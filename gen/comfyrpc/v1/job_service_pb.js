@@ -9,13 +9,14 @@ import { file_comfyrpc_v1_generation } from "./generation_pb.js";
 import { file_comfyrpc_v1_job } from "./job_pb.js";
 import { file_comfyrpc_v1_job_event } from "./job_event_pb.js";
 import { file_comfyrpc_v1_job_state } from "./job_state_pb.js";
+import { file_comfyrpc_v1_provenance } from "./provenance_pb.js";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file comfyrpc/v1/job_service.proto.
  */
 export const file_comfyrpc_v1_job_service = /*@__PURE__*/
-  fileDesc("Ch1jb21meXJwYy92MS9qb2Jfc2VydmljZS5wcm90bxILY29tZnlycGMudjEimgEKEFN1Ym1pdEpvYlJlcXVlc3QSMQoEc3BlYxgBIAEoCzIbLmNvbWZ5cnBjLnYxLkdlbmVyYXRpb25TcGVjQga6SAPIAQESKQoKcmVxdWVzdF9pZBgCIAEoCUIVukgSchAyDl5bIS1+XXswLDEyOH0kEigKB29wdGlvbnMYAyABKAsyFy5jb21meXJwYy52MS5Kb2JPcHRpb25zIjIKEVN1Ym1pdEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmNvbWZ5cnBjLnYxLkpvYiIpCg1HZXRKb2JSZXF1ZXN0EhgKBmpvYl9pZBgBIAEoCUIIukgFcgOwAQEiLwoOR2V0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuY29tZnlycGMudjEuSm9iInMKD0xpc3RKb2JzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5jb21meXJwYy52MS5Kb2JGaWx0ZXISGgoJcGFnZV9zaXplGAIgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACItEECglKb2JGaWx0ZXISOAoGc3RhdGVzGAEgAygOMhUuY29tZnlycGMudjEuSm9iU3RhdGVCEbpIDpIBCxAQIgeCAQQQASAAEmsKBmxhYmVscxgCIAMoCzIiLmNvbWZ5cnBjLnYxLkpvYkZpbHRlci5MYWJlbHNFbnRyeUI3ukg0mgExEAgiJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8vLV17MCw2Mn0kKgVyAxj/ARI0ChBjcmVhdGVfdGltZV9mcm9tGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJjcmVhdGVfdGltZV9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KCGJhdGNoX2lkGAUgASgJQgu6SAjYAQFyA7ABARI2Cgh0ZW1wbGF0ZRgGIAEoCUIkukghch8yHV4oW2EtejAtOV1bYS16MC05Xy1dezAsNjJ9KT8kEhgKEHRlbXBsYXRlX3ZlcnNpb24YByABKA0aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATqOAbpIigEahwEKH3RlbXBsYXRlX3ZlcnNpb24ubmVlZHNfdGVtcGxhdGUSMHRlbXBsYXRlX3ZlcnNpb246IG5lZWRzIHRoZSBuYW1lIG9mIHRoZSB0ZW1wbGF0ZRoydGhpcy50ZW1wbGF0ZV92ZXJzaW9uID09IDB1IHx8IHRoaXMudGVtcGxhdGUgIT0gIiIiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuY29tZnlycGMudjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXCg9XYXRjaEpvYlJlcXVlc3QSGAoGam9iX2lkGAEgASgJQgi6SAVyA7ABARIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBISCgppbWFnZV9kYXRhGAMgASgIIjgKEFdhdGNoSm9iUmVzcG9uc2USJAoFZXZlbnQYASABKAsyFS5jb21meXJwYy52MS5Kb2JFdmVudCIsChBDYW5jZWxKb2JSZXF1ZXN0EhgKBmpvYl9pZBgBIAEoCUIIukgFcgOwAQEiXgoRQ2FuY2VsSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuY29tZnlycGMudjEuSm9iEioKC2ZvdW5kX3N0YXRlGAIgASgOMhUuY29tZnlycGMudjEuSm9iU3RhdGUiLAoQRGVsZXRlSm9iUmVxdWVzdBIYCgZqb2JfaWQYASABKAlCCLpIBXIDsAEBIhMKEURlbGV0ZUpvYlJlc3BvbnNlIswBChJTdWJtaXRCYXRjaFJlcXVlc3QSKAoFc3BlY3MYASABKAsyFy5jb21meXJwYy52MS5CYXRjaFNwZWNzSAASJgoEZ3JpZBgCIAEoCzIWLmNvbWZ5cnBjLnYxLkJhdGNoR3JpZEgAEikKCnJlcXVlc3RfaWQYAyABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JBIoCgdvcHRpb25zGAQgASgLMhcuY29tZnlycGMudjEuSm9iT3B0aW9uc0IPCgZzb3VyY2USBbpIAggBIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaCItCg9HZXRCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBIjUKEEdldEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaCLSAQoRV2F0Y2hCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBElYKD2FmdGVyX3NlcXVlbmNlcxgCIAMoCzIyLmNvbWZ5cnBjLnYxLldhdGNoQmF0Y2hSZXF1ZXN0LkFmdGVyU2VxdWVuY2VzRW50cnlCCbpIBpoBAxDoBxISCgppbWFnZV9kYXRhGAMgASgIGjUKE0FmdGVyU2VxdWVuY2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI6ChJXYXRjaEJhdGNoUmVzcG9uc2USJAoFZXZlbnQYASABKAsyFS5jb21meXJwYy52MS5Kb2JFdmVudCIwChJDYW5jZWxCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBImUKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaBIrCgxmb3VuZF9zdGF0ZXMYAiADKA4yFS5jb21meXJwYy52MS5Kb2JTdGF0ZTKUBgoKSm9iU2VydmljZRJKCglTdWJtaXRKb2ISHS5jb21meXJwYy52MS5TdWJtaXRKb2JSZXF1ZXN0Gh4uY29tZnlycGMudjEuU3VibWl0Sm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouY29tZnlycGMudjEuR2V0Sm9iUmVxdWVzdBobLmNvbWZ5cnBjLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5jb21meXJwYy52MS5MaXN0Sm9ic1JlcXVlc3QaHS5jb21meXJwYy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSQoIV2F0Y2hKb2ISHC5jb21meXJwYy52MS5XYXRjaEpvYlJlcXVlc3QaHS5jb21meXJwYy52MS5XYXRjaEpvYlJlc3BvbnNlMAESSgoJQ2FuY2VsSm9iEh0uY29tZnlycGMudjEuQ2FuY2VsSm9iUmVxdWVzdBoeLmNvbWZ5cnBjLnYxLkNhbmNlbEpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmNvbWZ5cnBjLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5jb21meXJwYy52MS5EZWxldGVKb2JSZXNwb25zZRJQCgtTdWJtaXRCYXRjaBIfLmNvbWZ5cnBjLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmNvbWZ5cnBjLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USTAoIR2V0QmF0Y2gSHC5jb21meXJwYy52MS5HZXRCYXRjaFJlcXVlc3QaHS5jb21meXJwYy52MS5HZXRCYXRjaFJlc3BvbnNlIgOQAgESTwoKV2F0Y2hCYXRjaBIeLmNvbWZ5cnBjLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uY29tZnlycGMudjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5jb21meXJwYy52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5jb21meXJwYy52MS5DYW5jZWxCYXRjaFJlc3BvbnNlQkYKC2NvbWZ5cnBjLnYxQg9Kb2JTZXJ2aWNlUHJvdG9QAVoWY29tZnlycGMvdjE7Y29tZnlycGN2MaoCC0NvbWZ5UnBjLlYxYgZwcm90bzM", [file_buf_validate_validate, file_comfyrpc_v1_batch, file_comfyrpc_v1_generation, file_comfyrpc_v1_job, file_comfyrpc_v1_job_event, file_comfyrpc_v1_job_state, file_google_protobuf_timestamp]);
+  fileDesc("Ch1jb21meXJwYy92MS9qb2Jfc2VydmljZS5wcm90bxILY29tZnlycGMudjEimgEKEFN1Ym1pdEpvYlJlcXVlc3QSMQoEc3BlYxgBIAEoCzIbLmNvbWZ5cnBjLnYxLkdlbmVyYXRpb25TcGVjQga6SAPIAQESKQoKcmVxdWVzdF9pZBgCIAEoCUIVukgSchAyDl5bIS1+XXswLDEyOH0kEigKB29wdGlvbnMYAyABKAsyFy5jb21meXJwYy52MS5Kb2JPcHRpb25zIjIKEVN1Ym1pdEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmNvbWZ5cnBjLnYxLkpvYiIpCg1HZXRKb2JSZXF1ZXN0EhgKBmpvYl9pZBgBIAEoCUIIukgFcgOwAQEiLwoOR2V0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuY29tZnlycGMudjEuSm9iIjMKF0dldEpvYlByb3ZlbmFuY2VSZXF1ZXN0EhgKBmpvYl9pZBgBIAEoCUIIukgFcgOwAQEiSgoYR2V0Sm9iUHJvdmVuYW5jZVJlc3BvbnNlEi4KCnByb3ZlbmFuY2UYASABKAsyGi5jb21meXJwYy52MS5Kb2JQcm92ZW5hbmNlInMKD0xpc3RKb2JzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5jb21meXJwYy52MS5Kb2JGaWx0ZXISGgoJcGFnZV9zaXplGAIgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACItEECglKb2JGaWx0ZXISOAoGc3RhdGVzGAEgAygOMhUuY29tZnlycGMudjEuSm9iU3RhdGVCEbpIDpIBCxAQIgeCAQQQASAAEmsKBmxhYmVscxgCIAMoCzIiLmNvbWZ5cnBjLnYxLkpvYkZpbHRlci5MYWJlbHNFbnRyeUI3ukg0mgExEAgiJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8vLV17MCw2Mn0kKgVyAxj/ARI0ChBjcmVhdGVfdGltZV9mcm9tGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJjcmVhdGVfdGltZV9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KCGJhdGNoX2lkGAUgASgJQgu6SAjYAQFyA7ABARI2Cgh0ZW1wbGF0ZRgGIAEoCUIkukghch8yHV4oW2EtejAtOV1bYS16MC05Xy1dezAsNjJ9KT8kEhgKEHRlbXBsYXRlX3ZlcnNpb24YByABKA0aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATqOAbpIigEahwEKH3RlbXBsYXRlX3ZlcnNpb24ubmVlZHNfdGVtcGxhdGUSMHRlbXBsYXRlX3ZlcnNpb246IG5lZWRzIHRoZSBuYW1lIG9mIHRoZSB0ZW1wbGF0ZRoydGhpcy50ZW1wbGF0ZV92ZXJzaW9uID09IDB1IHx8IHRoaXMudGVtcGxhdGUgIT0gIiIiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuY29tZnlycGMudjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXCg9XYXRjaEpvYlJlcXVlc3QSGAoGam9iX2lkGAEgASgJQgi6SAVyA7ABARIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBISCgppbWFnZV9kYXRhGAMgASgIIjgKEFdhdGNoSm9iUmVzcG9uc2USJAoFZXZlbnQYASABKAsyFS5jb21meXJwYy52MS5Kb2JFdmVudCIsChBDYW5jZWxKb2JSZXF1ZXN0EhgKBmpvYl9pZBgBIAEoCUIIukgFcgOwAQEiXgoRQ2FuY2VsSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuY29tZnlycGMudjEuSm9iEioKC2ZvdW5kX3N0YXRlGAIgASgOMhUuY29tZnlycGMudjEuSm9iU3RhdGUiLAoQRGVsZXRlSm9iUmVxdWVzdBIYCgZqb2JfaWQYASABKAlCCLpIBXIDsAEBIhMKEURlbGV0ZUpvYlJlc3BvbnNlIswBChJTdWJtaXRCYXRjaFJlcXVlc3QSKAoFc3BlY3MYASABKAsyFy5jb21meXJwYy52MS5CYXRjaFNwZWNzSAASJgoEZ3JpZBgCIAEoCzIWLmNvbWZ5cnBjLnYxLkJhdGNoR3JpZEgAEikKCnJlcXVlc3RfaWQYAyABKAlCFbpIEnIQMg5eWyEtfl17MCwxMjh9JBIoCgdvcHRpb25zGAQgASgLMhcuY29tZnlycGMudjEuSm9iT3B0aW9uc0IPCgZzb3VyY2USBbpIAggBIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaCItCg9HZXRCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBIjUKEEdldEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaCLSAQoRV2F0Y2hCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBElYKD2FmdGVyX3NlcXVlbmNlcxgCIAMoCzIyLmNvbWZ5cnBjLnYxLldhdGNoQmF0Y2hSZXF1ZXN0LkFmdGVyU2VxdWVuY2VzRW50cnlCCbpIBpoBAxDoBxISCgppbWFnZV9kYXRhGAMgASgIGjUKE0FmdGVyU2VxdWVuY2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI6ChJXYXRjaEJhdGNoUmVzcG9uc2USJAoFZXZlbnQYASABKAsyFS5jb21meXJwYy52MS5Kb2JFdmVudCIwChJDYW5jZWxCYXRjaFJlcXVlc3QSGgoIYmF0Y2hfaWQYASABKAlCCLpIBXIDsAEBImUKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5jb21meXJwYy52MS5CYXRjaBIrCgxmb3VuZF9zdGF0ZXMYAiADKA4yFS5jb21meXJwYy52MS5Kb2JTdGF0ZTL6BgoKSm9iU2VydmljZRJKCglTdWJtaXRKb2ISHS5jb21meXJwYy52MS5TdWJtaXRKb2JSZXF1ZXN0Gh4uY29tZnlycGMudjEuU3VibWl0Sm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouY29tZnlycGMudjEuR2V0Sm9iUmVxdWVzdBobLmNvbWZ5cnBjLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESZAoQR2V0Sm9iUHJvdmVuYW5jZRIkLmNvbWZ5cnBjLnYxLkdldEpvYlByb3ZlbmFuY2VSZXF1ZXN0GiUuY29tZnlycGMudjEuR2V0Sm9iUHJvdmVuYW5jZVJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5jb21meXJwYy52MS5MaXN0Sm9ic1JlcXVlc3QaHS5jb21meXJwYy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSQoIV2F0Y2hKb2ISHC5jb21meXJwYy52MS5XYXRjaEpvYlJlcXVlc3QaHS5jb21meXJwYy52MS5XYXRjaEpvYlJlc3BvbnNlMAESSgoJQ2FuY2VsSm9iEh0uY29tZnlycGMudjEuQ2FuY2VsSm9iUmVxdWVzdBoeLmNvbWZ5cnBjLnYxLkNhbmNlbEpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmNvbWZ5cnBjLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5jb21meXJwYy52MS5EZWxldGVKb2JSZXNwb25zZRJQCgtTdWJtaXRCYXRjaBIfLmNvbWZ5cnBjLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmNvbWZ5cnBjLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USTAoIR2V0QmF0Y2gSHC5jb21meXJwYy52MS5HZXRCYXRjaFJlcXVlc3QaHS5jb21meXJwYy52MS5HZXRCYXRjaFJlc3BvbnNlIgOQAgESTwoKV2F0Y2hCYXRjaBIeLmNvbWZ5cnBjLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uY29tZnlycGMudjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5jb21meXJwYy52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5jb21meXJwYy52MS5DYW5jZWxCYXRjaFJlc3BvbnNlQkYKC2NvbWZ5cnBjLnYxQg9Kb2JTZXJ2aWNlUHJvdG9QAVoWY29tZnlycGMvdjE7Y29tZnlycGN2MaoCC0NvbWZ5UnBjLlYxYgZwcm90bzM", [file_buf_validate_validate, file_comfyrpc_v1_batch, file_comfyrpc_v1_generation, file_comfyrpc_v1_job, file_comfyrpc_v1_job_event, file_comfyrpc_v1_job_state, file_comfyrpc_v1_provenance, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message comfyrpc.v1.SubmitJobRequest.
@@ -46,123 +47,137 @@ export const GetJobResponseSchema = /*@__PURE__*/
   messageDesc(file_comfyrpc_v1_job_service, 3);
 
 /**
+ * Describes the message comfyrpc.v1.GetJobProvenanceRequest.
+ * Use `create(GetJobProvenanceRequestSchema)` to create a new message.
+ */
+export const GetJobProvenanceRequestSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_job_service, 4);
+
+/**
+ * Describes the message comfyrpc.v1.GetJobProvenanceResponse.
+ * Use `create(GetJobProvenanceResponseSchema)` to create a new message.
+ */
+export const GetJobProvenanceResponseSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_job_service, 5);
+
+/**
  * Describes the message comfyrpc.v1.ListJobsRequest.
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 4);
+  messageDesc(file_comfyrpc_v1_job_service, 6);
 
 /**
  * Describes the message comfyrpc.v1.JobFilter.
  * Use `create(JobFilterSchema)` to create a new message.
  */
 export const JobFilterSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 5);
+  messageDesc(file_comfyrpc_v1_job_service, 7);
 
 /**
  * Describes the message comfyrpc.v1.ListJobsResponse.
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 6);
+  messageDesc(file_comfyrpc_v1_job_service, 8);
 
 /**
  * Describes the message comfyrpc.v1.WatchJobRequest.
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 7);
+  messageDesc(file_comfyrpc_v1_job_service, 9);
 
 /**
  * Describes the message comfyrpc.v1.WatchJobResponse.
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 8);
+  messageDesc(file_comfyrpc_v1_job_service, 10);
 
 /**
  * Describes the message comfyrpc.v1.CancelJobRequest.
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 9);
+  messageDesc(file_comfyrpc_v1_job_service, 11);
 
 /**
  * Describes the message comfyrpc.v1.CancelJobResponse.
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 10);
+  messageDesc(file_comfyrpc_v1_job_service, 12);
 
 /**
  * Describes the message comfyrpc.v1.DeleteJobRequest.
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 11);
+  messageDesc(file_comfyrpc_v1_job_service, 13);
 
 /**
  * Describes the message comfyrpc.v1.DeleteJobResponse.
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 12);
+  messageDesc(file_comfyrpc_v1_job_service, 14);
 
 /**
  * Describes the message comfyrpc.v1.SubmitBatchRequest.
  * Use `create(SubmitBatchRequestSchema)` to create a new message.
  */
 export const SubmitBatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 13);
+  messageDesc(file_comfyrpc_v1_job_service, 15);
 
 /**
  * Describes the message comfyrpc.v1.SubmitBatchResponse.
  * Use `create(SubmitBatchResponseSchema)` to create a new message.
  */
 export const SubmitBatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 14);
+  messageDesc(file_comfyrpc_v1_job_service, 16);
 
 /**
  * Describes the message comfyrpc.v1.GetBatchRequest.
  * Use `create(GetBatchRequestSchema)` to create a new message.
  */
 export const GetBatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 15);
+  messageDesc(file_comfyrpc_v1_job_service, 17);
 
 /**
  * Describes the message comfyrpc.v1.GetBatchResponse.
  * Use `create(GetBatchResponseSchema)` to create a new message.
  */
 export const GetBatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 16);
+  messageDesc(file_comfyrpc_v1_job_service, 18);
 
 /**
  * Describes the message comfyrpc.v1.WatchBatchRequest.
  * Use `create(WatchBatchRequestSchema)` to create a new message.
  */
 export const WatchBatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 17);
+  messageDesc(file_comfyrpc_v1_job_service, 19);
 
 /**
  * Describes the message comfyrpc.v1.WatchBatchResponse.
  * Use `create(WatchBatchResponseSchema)` to create a new message.
  */
 export const WatchBatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 18);
+  messageDesc(file_comfyrpc_v1_job_service, 20);
 
 /**
  * Describes the message comfyrpc.v1.CancelBatchRequest.
  * Use `create(CancelBatchRequestSchema)` to create a new message.
  */
 export const CancelBatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 19);
+  messageDesc(file_comfyrpc_v1_job_service, 21);
 
 /**
  * Describes the message comfyrpc.v1.CancelBatchResponse.
  * Use `create(CancelBatchResponseSchema)` to create a new message.
  */
 export const CancelBatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_job_service, 20);
+  messageDesc(file_comfyrpc_v1_job_service, 22);
 
 /**
  * Jobs that go on without their caller: submit one, look at it, watch it, and come back for its images.

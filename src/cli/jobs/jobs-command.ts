@@ -4,6 +4,7 @@ import { cancelJobsCommand } from "./cancel-jobs-command.ts";
 import { deleteJobsCommand } from "./delete-jobs-command.ts";
 import { getJobCommand } from "./get-job-command.ts";
 import { listJobsCommand } from "./list-jobs-command.ts";
+import { jobProvenanceCommand } from "./provenance-command.ts";
 import { watchJobCommand } from "./watch-job-command.ts";
 
 /** `comfyrpc jobs`: looks at jobs, stops them and removes them. */
@@ -14,6 +15,7 @@ export function jobsCommand(context: CliContext): Command {
     .addCommand(listJobsCommand(context))
     .addCommand(getJobCommand(context))
     .addCommand(watchJobCommand(context))
+    .addCommand(jobProvenanceCommand(context))
     .addCommand(cancelJobsCommand(context))
     .addCommand(deleteJobsCommand(context));
 }

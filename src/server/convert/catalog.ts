@@ -18,7 +18,7 @@ export function toNamedInit({ name, backends }: NamedEntry) {
 
 /** Writes a model. */
 export function toModelInit(entry: ModelEntry) {
-  return { ...toNamedInit(entry), kind: messageKind[entry.kind] };
+  return { ...toNamedInit(entry), kind: messageModelKind[entry.kind] };
 }
 
 /** The kinds that a request names, which the rules of the schema have checked. */
@@ -83,7 +83,8 @@ function numberText(value: number | bigint | undefined): string {
   return value === undefined ? "" : writeJson(value);
 }
 
-const messageKind: Readonly<Record<DomainKind, ModelKind>> = {
+/** How the API calls each kind of model. */
+export const messageModelKind: Readonly<Record<DomainKind, ModelKind>> = {
   checkpoint: ModelKind.CHECKPOINT,
   lora: ModelKind.LORA,
   vae: ModelKind.VAE,
@@ -95,5 +96,5 @@ const messageKind: Readonly<Record<DomainKind, ModelKind>> = {
 };
 
 const domainKind: ReadonlyMap<ModelKind, DomainKind> = new Map(
-  modelKinds.map((kind) => [messageKind[kind], kind]),
+  modelKinds.map((kind) => [messageModelKind[kind], kind]),
 );

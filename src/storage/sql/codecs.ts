@@ -208,6 +208,7 @@ export const resultSchema: z.ZodType<GenerationResult> = z.object({
       cached: z.boolean(),
     }),
   ),
+  serviceVersion: z.string().exactOptional(),
   reusedJobId: z.string().exactOptional(),
 });
 
