@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../gen/comfyrpc/v1/job_pb.js";
 import { JobState } from "../../gen/comfyrpc/v1/job_state_pb.js";
@@ -85,6 +86,26 @@ describe("a service that is killed while its engine works", () => {
     for (const id of ids) await expectDrawn(second.client, id, 1);
     expect(stage.runs.begun).toHaveLength(6);
     expect(new Set(stage.runs.begun).size).toBe(6);
+  });
+
+  it("still has the image that a waiting job came with", async () => {
+    await using stage = await openStage();
+    const data = await sharp({ create: { width: 64, height: 64, channels: 3, background: "teal" } })
+      .png()
+      .toBuffer();
+    const image = { source: { case: "data" as const, value: data } };
+    let waiting = "";
+    {
+      await using first = await stage.start({ COMFYUI_MAX_IN_FLIGHT: "1" });
+      await submit(first.client, spec);
+      await untilHeld(stage);
+      waiting = await submit(first.client, { ...spec, start: { case: "imageToImage", value: { image } } });
+      await first.kill();
+    }
+    await using second = await stage.start();
+    stage.engine.faults.clear();
+    await expectDrawn(second.client, waiting, 1);
+    expect(stage.runs.begun).toHaveLength(2);
   });
 
   it("again and again, at any moment, loses and repeats nothing", async () => {
