@@ -184,6 +184,63 @@ describe("validation of a graph", () => {
     });
   });
 
+  const wrongUses: [string, JsonObject, string, string][] = [
+    ["CLIPLoader", { clip_name: "demo-qwen.safetensors", type: "qwen" }, "type", "value_not_in_list"],
+    ["CLIPLoader", { clip_name: "demo-vae.safetensors", type: "wan" }, "clip_name", "value_not_in_list"],
+    [
+      "DualCLIPLoader",
+      {
+        clip_name1: "demo-clip_l.safetensors",
+        clip_name2: "demo-t5xxl.safetensors",
+        type: "flux",
+        device: "gpu",
+      },
+      "device",
+      "value_not_in_list",
+    ],
+    [
+      "UNETLoader",
+      { unet_name: "demo-flux.safetensors", weight_dtype: "fp4" },
+      "weight_dtype",
+      "value_not_in_list",
+    ],
+    ["ControlNetLoader", { control_net_name: "" }, "control_net_name", "value_not_in_list"],
+    [
+      "CLIPSetLastLayer",
+      { clip: ["4", 1], stop_at_clip_layer: 0 },
+      "stop_at_clip_layer",
+      "value_bigger_than_max",
+    ],
+    ["FluxGuidance", { conditioning: ["6", 0], guidance: -1 }, "guidance", "value_smaller_than_min"],
+    ["FluxGuidance", { conditioning: ["4", 1], guidance: 1 }, "conditioning", "return_type_mismatch"],
+    ["ConditioningZeroOut", {}, "conditioning", "required_input_missing"],
+    ["RandomNoise", { noise_seed: "none" }, "noise_seed", "invalid_input_type"],
+    ["ModelSamplingSD3", { model: ["4", 0], shift: 101 }, "shift", "value_bigger_than_max"],
+  ];
+
+  it.each(wrongUses)("refuses %s with %j for its %s as %s", (classType, inputs, input, type) => {
+    const graph = {
+      ...txt2img(),
+      "1": { class_type: classType, inputs },
+      "2": { class_type: "Any", inputs: { any: ["1", 0] } },
+    };
+    const any: NodeDefinition = {
+      classType: "Any",
+      displayName: null,
+      category: "test",
+      required: { any: { type: "*" } },
+      outputs: [],
+      isOutput: true,
+      run: () => ({ values: [] }),
+    };
+    expect(validatePrompt(graph, ["2"], new Map([...nodeClasses, ["Any", any]]), surroundings)).toMatchObject(
+      {
+        ok: false,
+        nodeErrors: { "1": { errors: [{ type, extra_info: { input_name: input } }] } },
+      },
+    );
+  });
+
   it("accepts a literal where a link belongs: that fails only when it runs", () => {
     expect(validate(changed("9", "images", "x"))).toMatchObject({ ok: true });
   });
