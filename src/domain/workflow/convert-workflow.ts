@@ -1,7 +1,6 @@
-import { nearestNames } from "../../lib/nearest-names.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClasses } from "../node-class.ts";
-import type { ConversionProblem } from "./conversion-problem.ts";
+import { type ConversionProblem, shortened } from "./conversion-problem.ts";
 import { isCustomCombo, placeOfChoice } from "./custom-combo.ts";
 import {
   aboutNode,
@@ -15,6 +14,7 @@ import { type LinkSource, LinkSources } from "./link-source.ts";
 import type { Widget } from "./node-layout.ts";
 import { PromotedWidgets } from "./promoted-widgets.ts";
 import { replaceNames, settlePrompt } from "./saved-text.ts";
+import { Suggestions } from "./suggestions.ts";
 import { readUiWorkflow, type UiMode } from "./ui-workflow.ts";
 import { fits } from "./widget-values.ts";
 
@@ -47,6 +47,8 @@ class Converter {
   readonly #classes: NodeClasses;
   readonly #promoted = new PromotedWidgets();
   readonly #sources = new LinkSources(this.#promoted);
+  readonly #suggestions = new Suggestions();
+  #known: ReadonlyMap<string, ExpandedNode> | undefined;
 
   constructor(root: ExpandedGraph, classes: NodeClasses) {
     this.#root = root;
@@ -77,9 +79,9 @@ class Converter {
       }
     } else {
       this.#add("error", "missing_node_type", node, {
-        message: `the backend has no node class "${ui.type}"${packOf(node)}`,
-        remedy: this.#remedyFor(ui.type),
-        unknownName: ui.type,
+        message: `the backend has no node class "${shortened(ui.type)}"${packOf(node)}`,
+        remedy: this.#remedyFor(shortened(ui.type)),
+        unknownName: shortened(ui.type),
       });
     }
     for (const [slot, { name, link }] of node.slots.entries()) {
@@ -144,10 +146,8 @@ class Converter {
 
   /** The value of a widget of the node that people know by `nodeName`. */
   #valueByName(nodeName: string, widgetName: string): string | undefined {
-    const nodes = [...allNodes(this.#root)];
-    const node =
-      nodes.find(({ ui }) => ui.properties["Node name for S&R"] === nodeName) ??
-      nodes.find(({ ui }) => ui.title === nodeName);
+    this.#known ??= byNames(this.#root);
+    const node = this.#known.get(nodeName);
     const widget =
       node?.part.kind === "run" ? node.part.widgets.find(({ name }) => name === widgetName) : undefined;
     return node === undefined || widget === undefined
@@ -166,21 +166,21 @@ class Converter {
       case "dropped":
         this.#add("warning", "link_dropped", node, {
           inputName: name,
-          message: `${name} gets nothing: its link comes by way of node ${source.at.id}, which ${whyNothing[source.at.ui.mode]}`,
+          message: `${name} gets nothing: its link comes by way of node ${shortened(source.at.id)}, which ${whyNothing[source.at.ui.mode]}`,
           remedy: "change that node, or link something else, if the input is needed",
         });
         break;
       case "cycle":
         this.#add("error", "link_cycle", node, {
           inputName: name,
-          message: `the link into ${name} comes round to itself at node ${source.at.id}`,
+          message: `the link into ${name} comes round to itself at node ${shortened(source.at.id)}`,
           remedy: "cut the circle of links in the editor",
         });
         break;
       case "dangling":
         this.#add("error", "bad_link", node, {
           inputName: name,
-          message: `the link into ${name} comes from nowhere at node ${source.at.id}`,
+          message: `the link into ${name} comes from nowhere at node ${shortened(source.at.id)}`,
           remedy: "link the input in the editor anew",
         });
         break;
@@ -218,9 +218,8 @@ class Converter {
     if (uuid.test(type)) {
       return "save the workflow with the subgraph that the node stands for";
     }
-    const [nearest] = nearestNames(type, [...this.#classes.keys()], 1);
-    const similar = nearest === undefined ? "" : `; the most similar one there is ${nearest}`;
-    return `install what has it on the backend, or put another node in its place${similar}`;
+    const nearest = this.#suggestions.remedyFor(type, "classes", [...this.#classes.keys()]);
+    return `install what has it on the backend, or put another node in its place; ${nearest}`;
   }
 
   #add(
@@ -264,6 +263,14 @@ const whyNothing: Readonly<Record<UiMode, string>> = {
   bypassed: "is bypassed and has no input to pass on",
 };
 
+/** The nodes under the names by which texts mean them: one of their own for that, else their title. The first one counts. */
+function byNames(root: ExpandedGraph): ReadonlyMap<string, ExpandedNode> {
+  const nodes = [...allNodes(root)];
+  const byTitle = nodes.map((node) => [node.ui.title, node] as const);
+  const byName = nodes.map((node) => [String(node.ui.properties["Node name for S&R"] ?? ""), node] as const);
+  return new Map([...byName, ...byTitle].filter(([name]) => name !== "").reverse());
+}
+
 /** A list would be taken for a link. */
 function asSent(value: GraphValue, type: string): GraphValue {
   if (type === "CURVE") {
@@ -274,7 +281,7 @@ function asSent(value: GraphValue, type: string): GraphValue {
 
 function packOf({ ui: { properties } }: ExpandedNode): string {
   const pack = properties.cnr_id ?? properties.aux_id;
-  return typeof pack === "string" && pack !== "" ? `, which is of the node pack "${pack}"` : "";
+  return typeof pack === "string" && pack !== "" ? `, which is of the node pack "${shortened(pack)}"` : "";
 }
 
 const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;

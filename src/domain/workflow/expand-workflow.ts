@@ -1,5 +1,5 @@
 import type { NodeClass, NodeClasses } from "../node-class.ts";
-import type { ConversionProblem } from "./conversion-problem.ts";
+import { type ConversionProblem, shortened } from "./conversion-problem.ts";
 import { isCustomCombo, spellOutChoices } from "./custom-combo.ts";
 import { type EditorRole, editorRoleOf } from "./editor-node.ts";
 import type { Slot, Widget } from "./node-layout.ts";
@@ -21,6 +21,8 @@ export interface ExpandedNode {
   readonly ui: UiNode;
   readonly within: ExpandedGraph;
   readonly slots: readonly LinkedSlot[];
+  /** Numbers of the slots that have a link, by its id. */
+  readonly slotOfLink: ReadonlyMap<string, number>;
   readonly part: NodePart;
 }
 
@@ -39,6 +41,9 @@ export type NodePart =
 
 /** Far more than anybody runs, and far less than subgraphs within subgraphs can add up to. */
 const maxNodes = 10_000;
+
+/** Subgraphs within each other. */
+const maxDepth = 50;
 
 /** Puts the nodes of its subgraphs wherever `workflow` uses them, and tells what each node is by `classes`. */
 export function expandWorkflow(
@@ -64,7 +69,11 @@ export function aboutNode({
   id,
   ui,
 }: ExpandedNode): Pick<ConversionProblem, "nodeId" | "classType" | "title"> {
-  return { nodeId: id, classType: ui.type, ...(ui.title !== "" && { title: ui.title }) };
+  return {
+    nodeId: id,
+    classType: shortened(ui.type),
+    ...(ui.title !== "" && { title: shortened(ui.title) }),
+  };
 }
 
 class Expander {
@@ -85,7 +94,7 @@ class Expander {
     for (const ui of graph.nodes.values()) {
       this.#count += 1;
       if (this.#count > maxNodes) {
-        this.#refuseMore();
+        this.#refuse(`with the nodes of its subgraphs, the workflow has more than ${maxNodes} nodes`);
         break;
       }
       nodes.set(ui.id, this.#expandNode(ui, expanded, around));
@@ -93,14 +102,14 @@ class Expander {
     return expanded;
   }
 
-  #refuseMore(): void {
-    if (!this.problems.some(({ kind }) => kind === "too_many_nodes")) {
+  #refuse(message: string): void {
+    if (!this.problems.some((problem) => problem.message === message)) {
       this.problems.push({
         kind: "too_many_nodes",
         severity: "error",
         nodeId: "",
         classType: "",
-        message: `with the nodes of its subgraphs, the workflow has more than ${maxNodes} nodes`,
+        message,
         remedy: "use fewer subgraphs within subgraphs",
       });
     }
@@ -114,15 +123,16 @@ class Expander {
     }
     const role = editorRoleOf(ui);
     if (role !== undefined) {
-      return { id, ui, within, slots: ui.inputs, part: { kind: "editor", role } };
+      return { id, ui, within, ...withIndex(ui.inputs), part: { kind: "editor", role } };
     }
     const nodeClass = this.#classes.get(ui.type);
     if (nodeClass === undefined) {
-      return { id, ui, within, slots: ui.inputs, part: { kind: "unknown" } };
+      return { id, ui, within, ...withIndex(ui.inputs), part: { kind: "unknown" } };
     }
     const spelled = isCustomCombo(nodeClass) ? spellOutChoices(nodeClass, ui) : { nodeClass, node: ui };
     const { slots, widgets } = layOutWithValues(spelled.nodeClass, spelled.node);
-    return { id, ui, within, slots: withLinks(slots, ui.inputs), part: { kind: "run", nodeClass, widgets } };
+    const part = { kind: "run", nodeClass, widgets } as const;
+    return { id, ui, within, ...withIndex(withLinks(slots, ui.inputs)), part };
   }
 
   #expandSubgraph(
@@ -131,30 +141,36 @@ class Expander {
     around: readonly UiSubgraph[],
   ): ExpandedNode {
     const { ui } = node;
+    const linkOf = new Map(ui.inputs.map(({ name, link }) => [name, link]));
     const slots = subgraph.inputs.map(({ name, type }) => {
-      const saved =
-        ui.inputs.find((input) => input.name === name && input.type === type) ??
-        ui.inputs.find((input) => input.name === name);
-      return { name, type, isWidget: false, ...(saved?.link !== undefined && { link: saved.link }) };
+      const link = linkOf.get(name);
+      return { name, type, isWidget: false, ...(link !== undefined && { link }) };
     });
     const part: { kind: "subgraph"; subgraph: UiSubgraph; inner?: ExpandedGraph } = {
       kind: "subgraph",
       subgraph,
     };
-    const expanded: ExpandedNode = { ...node, slots, part };
+    const expanded: ExpandedNode = { ...node, ...withIndex(slots), part };
     if (around.includes(subgraph)) {
       this.problems.push({
         kind: "recursive_subgraph",
         severity: "error",
         ...aboutNode(expanded),
-        message: `node ${node.id} puts the subgraph "${subgraph.name}" into itself`,
+        message: `node ${node.id} puts the subgraph "${shortened(subgraph.name)}" into itself`,
         remedy: "take the node out of the subgraph",
       });
+    } else if (around.length >= maxDepth) {
+      this.#refuse(`the workflow has more than ${maxDepth} subgraphs within each other`);
     } else if (ui.mode === "active") {
       part.inner = this.expand(subgraph, [...around, subgraph], expanded);
     }
     return expanded;
   }
+}
+
+function withIndex(slots: readonly LinkedSlot[]): Pick<ExpandedNode, "slots" | "slotOfLink"> {
+  const links = slots.flatMap(({ link }, slot) => (link === undefined ? [] : [[link, slot] as const]));
+  return { slots, slotOfLink: new Map(links) };
 }
 
 /** Slots of a class with the links that a node has there, and behind them the slots that only the node has. */

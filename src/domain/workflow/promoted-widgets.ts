@@ -1,6 +1,6 @@
 import type { GraphValue } from "../graph.ts";
 import { boundaryLinksOf } from "./boundary-links.ts";
-import type { ExpandedNode } from "./expand-workflow.ts";
+import type { ExpandedGraph, ExpandedNode } from "./expand-workflow.ts";
 import { asItems } from "./input-spec.ts";
 import type { Widget } from "./node-layout.ts";
 
@@ -12,6 +12,7 @@ import type { Widget } from "./node-layout.ts";
  */
 export class PromotedWidgets {
   readonly #settings = new WeakMap<ExpandedNode, Settings>();
+  readonly #targets = new WeakMap<ExpandedNode, readonly (Target | undefined)[]>();
 
   /** The value of `widget` of `node`, if nothing is linked to it. */
   valueOf(node: ExpandedNode, widget: Widget): GraphValue | undefined {
@@ -25,7 +26,7 @@ export class PromotedWidgets {
 
   /** The value of slot `slot` of the subgraph node `host`; `undefined` if it shows no widget, or nobody set it. */
   valueOfSlot(host: ExpandedNode, slot: number): GraphValue | undefined {
-    const target = targetOf(host, slot);
+    const target = this.#targetsOf(host)[slot];
     if (target === undefined) {
       return undefined;
     }
@@ -49,9 +50,87 @@ export class PromotedWidgets {
     if (known !== undefined) {
       return known;
     }
-    const settings = readSettings(host);
+    const settings = this.#readSettings(host);
     this.#settings.set(host, settings);
     return settings;
+  }
+
+  /**
+   * Values are saved in the order of the slots that show a widget; while a list says what is shown, which is how the
+   * editor used to do it, in the order of that.
+   */
+  #readSettings(host: ExpandedNode): Settings {
+    const slots = new Map<number, GraphValue>();
+    const widgets = new Map<string, GraphValue>();
+    const { widgetValues: values } = host.ui;
+    if (!isList(values)) {
+      for (const [slot, { name }] of host.slots.entries()) {
+        setValue(slots, slot, Object.hasOwn(values, name) ? values[name] : undefined);
+      }
+      return { slots, widgets };
+    }
+    const targets = this.#targetsOf(host);
+    const shown = [...targets.keys()].filter(
+      (slot) => targets[slot] !== undefined || showedWidget(host, slot),
+    );
+    for (const [i, slot] of shown.entries()) {
+      setValue(slots, slot, values[i]);
+    }
+    const slotOfName = firstOfEach(host.slots.map(({ name }, slot) => [name, slot]));
+    const slotOfTarget = firstOfEach(targets.map((target, slot) => [target && keyOfTarget(target), slot]));
+    for (const [i, entry] of asItems(host.ui.properties.proxyWidgets).entries()) {
+      const [nodeId = "", widgetName = ""] = asItems(entry).map(String);
+      const name = widgetName.replace(/^(?:\s*\d+\s*:)+\s*/, "");
+      const slot =
+        nodeId === "-1"
+          ? slotOfName.get(widgetName)
+          : (slotOfTarget.get(keyOf(nodeId, widgetName)) ?? slotOfTarget.get(keyOf(nodeId, name)));
+      if (slot === undefined) {
+        setValue(widgets, keyOf(nodeId, this.#nameWithin(host, nodeId, name)), values[i]);
+      } else {
+        setValue(slots, slot, values[i]);
+      }
+    }
+    return { slots, widgets };
+  }
+
+  /** How the settings call what the list of shown widgets calls `name`. */
+  #nameWithin(host: ExpandedNode, nodeId: string, name: string): string {
+    const node = innerGraph(host)?.nodes.get(nodeId);
+    if (node?.part.kind === "editor") {
+      return primitiveWidget;
+    }
+    if (node?.part.kind !== "subgraph" || node.slots.some((slot) => slot.name === name)) {
+      return name;
+    }
+    const shown = this.#targetsOf(node).findIndex((target) => target?.node.slots[target.slot]?.name === name);
+    return node.slots[shown]?.name ?? name;
+  }
+
+  /** For each slot of a subgraph node the first widget that it leads to, which may itself be shown by a subgraph node. */
+  #targetsOf(host: ExpandedNode): readonly (Target | undefined)[] {
+    const known = this.#targets.get(host);
+    if (known !== undefined) {
+      return known;
+    }
+    const inner = innerGraph(host);
+    const targets = host.slots.map((_, slot) => inner && this.#findTarget(inner, slot));
+    this.#targets.set(host, targets);
+    return targets;
+  }
+
+  #findTarget({ graph, nodes }: ExpandedGraph, slot: number): Target | undefined {
+    for (const link of boundaryLinksOf(graph).incoming.get(slot) ?? []) {
+      const node = nodes.get(graph.links.get(link)?.targetId ?? "");
+      const at = node?.slotOfLink.get(link);
+      if (node === undefined || at === undefined) {
+        continue;
+      }
+      if (widgetAt(node, at) !== undefined || this.#targetsOf(node)[at] !== undefined) {
+        return { node, slot: at };
+      }
+    }
+    return undefined;
   }
 }
 
@@ -77,108 +156,40 @@ function keyOf(nodeId: string, widgetName: string): string {
   return `${nodeId} ${widgetName}`;
 }
 
-/**
- * Values are saved in the order of the slots that show a widget; while a list says what is shown, which is how the editor
- * used to do it, in the order of that.
- */
-function readSettings(host: ExpandedNode): Settings {
-  const slots = new Map<number, GraphValue>();
-  const widgets = new Map<string, GraphValue>();
-  const { widgetValues: values } = host.ui;
-  if (!isList(values)) {
-    for (const [slot, { name }] of host.slots.entries()) {
-      setValue(slots, slot, Object.hasOwn(values, name) ? values[name] : undefined);
-    }
-    return { slots, widgets };
-  }
-  const targets = host.slots.map((_, slot) => targetOf(host, slot));
-  const shown = [...targets.keys()].filter((slot) => targets[slot] !== undefined || showedWidget(host, slot));
-  for (const [i, slot] of shown.entries()) {
-    setValue(slots, slot, values[i]);
-  }
-  for (const [i, entry] of asItems(host.ui.properties.proxyWidgets).entries()) {
-    const [nodeId, widgetName] = asItems(entry).map(String);
-    if (nodeId === undefined || widgetName === undefined) {
-      continue;
-    }
-    const name = widgetName.replace(/^(?:\s*\d+\s*:\s*)+/, "");
-    const slot =
-      nodeId === "-1"
-        ? host.slots.findIndex((candidate) => candidate.name === widgetName)
-        : targets.findIndex((target) => target !== undefined && leadsTo(target, nodeId, [widgetName, name]));
-    if (slot !== -1) {
-      setValue(slots, slot, values[i]);
-    } else {
-      setValue(widgets, keyOf(nodeId, nameWithin(host, nodeId, name)), values[i]);
-    }
-  }
-  return { slots, widgets };
-}
-
 function setValue<K>(values: Map<K, GraphValue>, key: K, value: GraphValue | undefined): void {
   if (value !== undefined && value !== null) {
     values.set(key, value);
   }
 }
 
-/** How the settings call what the list of shown widgets calls `name`. */
-function nameWithin(host: ExpandedNode, nodeId: string, name: string): string {
-  const node = innerNodes(host).get(nodeId);
-  if (node?.part.kind === "editor") {
-    return primitiveWidget;
-  }
-  if (node?.part.kind !== "subgraph" || node.slots.some((slot) => slot.name === name)) {
-    return name;
-  }
-  const shown = node.slots.find((_, slot) => {
-    const target = targetOf(node, slot);
-    return target?.node.slots[target.slot]?.name === name;
-  });
-  return shown?.name ?? name;
+function keyOfTarget({ node, slot }: Target): string {
+  return keyOf(node.ui.id, node.slots[slot]?.name ?? "");
 }
 
-function leadsTo({ node, slot }: Target, nodeId: string, names: readonly string[]): boolean {
-  return node.ui.id === nodeId && names.includes(node.slots[slot]?.name ?? "");
-}
-
-/** The first widget that slot `slot` of the subgraph node `host` leads to, which may itself be shown by a subgraph node. */
-function targetOf(host: ExpandedNode, slot: number): Target | undefined {
-  if (host.part.kind !== "subgraph" || host.part.inner === undefined) {
-    return undefined;
-  }
-  const { inner } = host.part;
-  for (const link of boundaryLinksOf(inner.graph).incoming.get(slot) ?? []) {
-    const node = inner.nodes.get(inner.graph.links.get(link)?.targetId ?? "");
-    const at = node?.slots.findIndex((candidate) => candidate.link === link) ?? -1;
-    if (
-      node !== undefined &&
-      at !== -1 &&
-      (widgetAt(node, at) !== undefined || targetOf(node, at) !== undefined)
-    ) {
-      return { node, slot: at };
-    }
-  }
-  return undefined;
+function firstOfEach(
+  entries: readonly (readonly [string | undefined, number])[],
+): ReadonlyMap<string | undefined, number> {
+  return new Map(entries.toReversed());
 }
 
 /** Whether a slot showed a widget when it was saved, be it of a class that is not known or that has changed since. */
-function showedWidget({ part }: ExpandedNode, slot: number): boolean {
-  if (part.kind !== "subgraph" || part.inner === undefined) {
-    return false;
-  }
-  const { graph } = part.inner;
-  return (boundaryLinksOf(graph).incoming.get(slot) ?? []).some((link) => {
-    const target = graph.nodes.get(graph.links.get(link)?.targetId ?? "");
-    return target?.inputs.some((input) => input.link === link && input.isWidget) === true;
-  });
+function showedWidget(host: ExpandedNode, slot: number): boolean {
+  const graph = innerGraph(host)?.graph;
+  return (
+    graph !== undefined &&
+    (boundaryLinksOf(graph).incoming.get(slot) ?? []).some(
+      (link) =>
+        graph.nodes.get(graph.links.get(link)?.targetId ?? "")?.linkedInputs.get(link)?.isWidget === true,
+    )
+  );
 }
 
 function widgetAt({ part, slots }: ExpandedNode, slot: number): Widget | undefined {
   return part.kind === "run" ? part.widgets.find(({ name }) => name === slots[slot]?.name) : undefined;
 }
 
-function innerNodes({ part }: ExpandedNode): ReadonlyMap<string, ExpandedNode> {
-  return (part.kind === "subgraph" ? part.inner?.nodes : undefined) ?? new Map();
+function innerGraph({ part }: ExpandedNode): ExpandedGraph | undefined {
+  return part.kind === "subgraph" ? part.inner : undefined;
 }
 
 function isList(values: ExpandedNode["ui"]["widgetValues"]): values is readonly GraphValue[] {

@@ -1,5 +1,5 @@
 import type { GraphValue } from "../graph.ts";
-import type { ConversionProblem } from "./conversion-problem.ts";
+import { type ConversionProblem, shortened } from "./conversion-problem.ts";
 
 /** What ComfyUI's editor saves, as far as it says what to run. */
 export interface UiWorkflow {
@@ -34,6 +34,8 @@ export interface UiNode {
   readonly title: string;
   readonly mode: UiMode;
   readonly inputs: readonly UiInput[];
+  /** The same by the id of their link. */
+  readonly linkedInputs: ReadonlyMap<string, UiInput>;
   readonly outputs: readonly UiOutput[];
   readonly properties: Readonly<Record<string, GraphValue>>;
   /** By place, or, of nodes whose author chose so, by name. */
@@ -118,7 +120,7 @@ function readSubgraph(definition: JsonRecord, problems: ConversionProblem[]): Ui
     name,
     inputs: asList(definition.inputs).map(readSlot),
     outputs: asList(definition.outputs).map(readSlot),
-    ...readGraph(definition, ` in subgraph "${name || id}"`, problems),
+    ...readGraph(definition, ` in subgraph "${shortened(name || id)}"`, problems),
   };
 }
 
@@ -132,7 +134,10 @@ function readGraph(holder: JsonRecord, place: string, problems: ConversionProble
       );
     } else if (nodes.has(node.id)) {
       problems.push(
-        malformed(`two nodes${place} have the id ${node.id}`, "copy one of them in the editor anew"),
+        malformed(
+          `two nodes${place} have the id ${shortened(node.id)}`,
+          "copy one of them in the editor anew",
+        ),
       );
     } else {
       nodes.set(node.id, node);
@@ -159,12 +164,14 @@ function readNode(node: JsonRecord): UiNode | undefined {
     return undefined;
   }
   const { widgets_values: values, widgets_values_named: named } = node;
+  const inputs = asList(node.inputs).map(readInput);
   return {
     id,
     type,
     title: asText(node.title),
     mode: modes[String(node.mode)] ?? "active",
-    inputs: asList(node.inputs).map(readInput),
+    inputs,
+    linkedInputs: new Map(inputs.flatMap((input) => (input.link === undefined ? [] : [[input.link, input]]))),
     outputs: asList(node.outputs).map(readSlot),
     properties: asGraphRecord(node.properties),
     widgetValues: isRecord(values) ? asGraphRecord(values) : asList(values).map(asGraphValue),
