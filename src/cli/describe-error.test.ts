@@ -27,6 +27,26 @@ describe("errorLines", () => {
     ]);
   });
 
+  it("tells once what the text only repeats of the fields", () => {
+    const violation = { field: "spec.cfg", description: "at most 30" };
+    const other = { field: "spec.steps", description: "at most 150" };
+    const lines = (message: string, ...wrong: (typeof violation)[]) => {
+      const violations = wrong.map((one) => create(BadRequest_FieldViolationSchema, one));
+      return errorLines(
+        rpcError(status.INVALID_ARGUMENT, message, { reason: "INVALID_FIELD", violations }),
+        context,
+      );
+    };
+    expect(lines("spec.cfg: at most 30", violation)).toEqual([
+      "error: INVALID_FIELD: spec.cfg (--cfg): at most 30",
+    ]);
+    expect(lines("spec.cfg: at most 30 (and 1 more)", violation, other)).toEqual([
+      "error: INVALID_FIELD",
+      "  spec.cfg (--cfg): at most 30",
+      "  spec.steps (--steps): at most 150",
+    ]);
+  });
+
   it("names each node that failed, and when to try again", () => {
     const node = {
       nodeId: "3",

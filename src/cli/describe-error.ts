@@ -25,8 +25,7 @@ export function errorLines(error: Error, context: CallContext): string[] {
 export function failureLines(error: RpcError): string[] {
   const { reason, violations, nodes, retryAfterMs } = error.details;
   return [
-    `error: ${reason ?? error.codeName}: ${plainText(error.message)}`,
-    ...violations.map(violationLine),
+    ...headLines(reason ?? error.codeName, error.message, violations),
     ...nodes.map(nodeLine),
     ...(retryAfterMs === undefined ? [] : [`  try again in ${formatSeconds(Math.max(1000, retryAfterMs))}`]),
   ];
@@ -63,9 +62,22 @@ function unreachableLines(error: RpcError, { serverName, hasAnswered }: CallCont
   return [`error: ${what}`, `  ${plainText(cause)}`];
 }
 
-function violationLine({ field, description }: BadRequest_FieldViolation): string {
+/** The text of a failure about fields mostly repeats the first of them, which is then told only once. */
+function headLines(
+  reason: string,
+  message: string,
+  violations: readonly BadRequest_FieldViolation[],
+): string[] {
+  const [first, ...others] = violations;
+  const isRepeated = first !== undefined && message.startsWith(`${first.field}: ${first.description}`);
+  if (isRepeated && others.length === 0) return [`error: ${reason}: ${violationText(first)}`];
+  const head = isRepeated ? `error: ${reason}` : `error: ${reason}: ${plainText(message)}`;
+  return [head, ...violations.map((violation) => `  ${violationText(violation)}`)];
+}
+
+function violationText({ field, description }: BadRequest_FieldViolation): string {
   const flag = flagOfField(field);
-  return `  ${plainText(field)}${flag ? ` (${flag})` : ""}: ${plainText(description)}`;
+  return `${plainText(field)}${flag ? ` (${flag})` : ""}: ${plainText(description)}`;
 }
 
 function violationJson({ field, description }: BadRequest_FieldViolation): JsonValue {
