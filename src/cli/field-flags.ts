@@ -62,6 +62,7 @@ const flags: ReadonlyMap<string, string> = new Map(
     "output.metadata": "--metadata",
     "output.ai_mark": "--ai-mark",
     "output.thumbnail.max_side_px": "--thumbnail",
+    "output.thumbnail": "--thumbnail",
     "output.inline_limit_bytes": "--inline-limit",
     detach: "--detach",
     allow_reuse: "--reuse",

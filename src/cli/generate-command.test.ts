@@ -664,7 +664,7 @@ describe("help", () => {
     const help = await runCli(["--help"]);
     expect(help.exitCode).toBe(0);
     expect(help.out).toMatch(
-      /generate .*draw images.*\n.*upscale .*\n.*submit .*\n.*batch .*\n.*jobs .*\n.*assets .*\n.*health /,
+      /generate .*draw images.*\n.*upscale .*\n.*submit .*\n(.*\n)*.*assets .*\n(.*\n)*.*health /,
     );
     expect(await runCli(["--version"])).toMatchObject({ exitCode: 0, out: "1.2.3\n" });
     expect((await runCli(["draw"])).exitCode).toBe(2);
