@@ -11,6 +11,7 @@ import type { CliContext } from "./io.ts";
 import { jobsCommand } from "./jobs/jobs-command.ts";
 import { replayCommand } from "./replay/replay-command.ts";
 import { submitCommand } from "./submit-command.ts";
+import { templatesCommand } from "./templates/templates-command.ts";
 import { upscaleCommand } from "./upscale-command.ts";
 
 /** The commands that only talk to a service, in the order in which the help lists them. */
@@ -23,6 +24,7 @@ export function clientCommands(context: CliContext): Command[] {
     jobsCommand(context),
     replayCommand(context),
     assetsCommand(context),
+    templatesCommand(context),
     modelsCommand(context),
     samplersCommand(context),
     schedulersCommand(context),

@@ -15,6 +15,7 @@ import type { JobRequest } from "./job-options.ts";
 import { assertNotTaken, type OutputTarget } from "./output-target.ts";
 import { plainText } from "./plain-text.ts";
 import { PreviewFiles } from "./preview-files.ts";
+import { subjectOf } from "./subject-of.ts";
 import { summaryLines } from "./summary.ts";
 import { writeLines } from "./write-lines.ts";
 
@@ -78,7 +79,8 @@ class GenerateRun {
     this.#io = io;
     this.#clock = clock;
     const { target, overwrite, previewDirectory } = options;
-    const { prompt, imageCount = 1 } = spec;
+    const { imageCount = 1 } = spec;
+    const prompt = subjectOf(spec);
     this.#images = new ImageReceiver({ target, prompt, imageCount, overwrite });
     this.#previews = previewDirectory === undefined ? undefined : new PreviewFiles(previewDirectory, prompt);
   }

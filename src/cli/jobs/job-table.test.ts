@@ -44,6 +44,6 @@ describe("jobTable", () => {
 
   it("lets no control character of the service reach the terminal", () => {
     const job = jobOf(1, { jobId: "\u001b[2J", resolvedSpec: { prompt: "a\u0007fox\nin" } });
-    expect(jobTable([job], now, undefined)[1]).toBe("[2J  queued  5m03s  0x0   -     a fox in");
+    expect(jobTable([job], now, undefined)[1]).toBe("[2J  queued  5m03s  -     -     a fox in");
   });
 });

@@ -3,6 +3,7 @@ import type { Job } from "../../../gen/comfyrpc/v1/job_pb.js";
 import { formatSeconds } from "../format-duration.ts";
 import { plainText } from "../plain-text.ts";
 import { shorten } from "../shorten.ts";
+import { subjectOf } from "../subject-of.ts";
 import { tableLines } from "../table.ts";
 import { nameOfState } from "./job-states.ts";
 
@@ -50,7 +51,7 @@ function narrowRow({ jobId, state, createTime, resolvedSpec }: Job, now: Date): 
     plainText(jobId),
     nameOfState(state),
     createTime ? formatSeconds(now.getTime() - timestampMs(createTime)) : "-",
-    `${widthPx}x${heightPx}${imageCount > 1 ? ` x${imageCount}` : ""}`,
+    widthPx > 0 ? `${widthPx}x${heightPx}${imageCount > 1 ? ` x${imageCount}` : ""}` : "-",
   ];
 }
 
@@ -59,7 +60,7 @@ function seedOf({ resolvedSpec }: Job): string {
 }
 
 function promptOf({ resolvedSpec }: Job): string {
-  return plainText(resolvedSpec?.prompt ?? "");
+  return plainText(resolvedSpec === undefined ? "" : subjectOf(resolvedSpec));
 }
 
 function widthOf(lines: readonly string[]): number {
