@@ -138,7 +138,11 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
         serverFacts: serverFacts(config, version),
         backends,
       }),
-      workflowServiceRoutes({ templates: createTemplateService(config, stores.templates, engines) }),
+      workflowServiceRoutes({
+        jobs: service,
+        workflows: jobs.workflows,
+        templates: createTemplateService(config, stores.templates, engines),
+      }),
       createHealth({
         source: {
           current: () => readiness.current().ready,

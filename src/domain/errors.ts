@@ -53,6 +53,8 @@ export interface FieldViolation {
   readonly field: string;
   /** What is wrong with it and what would be right, for people. */
   readonly description: string;
+  /** The model file that no backend has, if that is the matter. Not told to callers but in a dry run. */
+  readonly unknownModel?: string;
 }
 
 /** What went wrong with one node of a workflow graph. */

@@ -3,15 +3,17 @@ import { isLastEvent, type LastingEvent } from "../domain/job-event.ts";
 import { hasEnded, type JobRecord } from "../domain/job-record.ts";
 import type { EventBus } from "../storage/event-bus.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { RunTimes } from "./run-times.ts";
 
 export interface AnnouncerDependencies {
   readonly bus: EventBus;
   readonly logger: Logger;
+  readonly runTimes: RunTimes;
   /** Whether prompts may be written to the log. */
   readonly logPrompts: boolean;
 }
 
-/** Tells the watchers and the log what has been written to the store: never before it is there. */
+/** Tells the watchers, the log and whoever learns from it what has been written to the store: never before it is there. */
 export class Announcer {
   readonly #deps: AnnouncerDependencies;
 
@@ -27,6 +29,9 @@ export class Announcer {
     }
     this.#deps.bus.publish({ type: "recorded", jobId, lastSequence: last.sequence, events });
     if (isLastEvent(last)) {
+      if (record !== undefined) {
+        this.#deps.runTimes.learn(record);
+      }
       this.#logEnd(jobId, last, record);
     }
   }

@@ -1,3 +1,4 @@
+import type { DryRun } from "../domain/dry-run.ts";
 import { ServiceError } from "../domain/errors.ts";
 import type { GenerationSpec } from "../domain/generation.ts";
 import type { JobEvent } from "../domain/job-event.ts";
@@ -67,6 +68,31 @@ export class JobService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.#calls[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Tells what would become of `spec`. A spec that is wrong is no failure.
+   *
+   * @throws ServiceError `NO_BACKEND` if nothing is known of any backend; what has nothing to do with the spec
+   */
+  async dryRun(spec: GenerationSpec, caller: Caller, signal: AbortSignal): Promise<DryRun> {
+    return await this.#deps.dryRunner.run(spec, caller, signal);
+  }
+
+  /**
+   * As {@link dryRun} for each spec that a call would make jobs of, but fails as that call would.
+   *
+   * @param isBatch whether fields in errors are below `specs[i]`, and below `spec` else
+   * @throws ServiceError what is wrong with a spec
+   */
+  async validate(
+    specs: readonly GenerationSpec[],
+    options: SubmitOptions,
+    caller: Caller,
+    { isBatch }: { readonly isBatch: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly DryRun[]> {
+    return await this.#submitter.validate(specs, options, caller, { isBatch }, signal);
   }
 
   /**

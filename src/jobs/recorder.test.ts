@@ -16,6 +16,7 @@ import type { JobStore, JobWrite } from "../storage/job-store.ts";
 import { Announcer } from "./announcer.ts";
 import { JobRun } from "./job-run.ts";
 import { Recorder } from "./recorder.ts";
+import { RunTimes } from "./run-times.ts";
 
 /** A recorder on a real store, with two jobs that run. */
 async function open() {
@@ -35,6 +36,7 @@ async function open() {
   const announcer = new Announcer({
     bus: { ...bus, subscribe: () => new DisposableStack(), [Symbol.asyncDispose]: async () => {} },
     logger,
+    runTimes: new RunTimes(),
     logPrompts: false,
   });
   const recorder = made.use(new Recorder({ store, announcer, logger }));

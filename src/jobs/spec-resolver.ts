@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { askBackends } from "../catalog/ask-backends.ts";
+import { askBackends, type BackendAnswer } from "../catalog/ask-backends.ts";
 import { buildPicture } from "../domain/build/build-picture.ts";
 import { buildUpscaleOnly } from "../domain/build/build-upscale.ts";
-import { isServiceError } from "../domain/errors.ts";
+import { type ErrorReason, isServiceError, ServiceError } from "../domain/errors.ts";
 import type {
   GenerationSpec,
   PictureTask,
@@ -14,20 +14,29 @@ import type {
   UpscaleTask,
 } from "../domain/generation.ts";
 import type { GenerationPlan } from "../domain/generation-plan.ts";
+import type { WorkflowGraph } from "../domain/graph.ts";
 import { hashGraph } from "../domain/graph-hash.ts";
-import type { InputImage } from "../domain/input-image.ts";
+import type { ImageSource, InputImage } from "../domain/input-image.ts";
 import { modelNames } from "../domain/model-kind.ts";
 import { Problems } from "../domain/resolve/problems.ts";
 import type { GenerationLimits } from "../domain/resolve/resolve-inputs.ts";
 import { type AiMarkPolicy, resolveOutput, resolvePreview } from "../domain/resolve/resolve-output.ts";
 import { findCheckpoint, resolvePicture } from "../domain/resolve/resolve-picture.ts";
 import { resolveUpscaleTask } from "../domain/resolve/resolve-upscale.ts";
+import { checkGraph } from "../domain/workflow/check-graph.ts";
+import type { GraphProblem } from "../domain/workflow/graph-problem.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
 import { canonicalJson } from "../lib/canonical-json.ts";
 import type { TemplateStore } from "../storage/template-store.ts";
 import { type InputImages, withImages } from "./task-images.ts";
-import { TemplateResolver } from "./template-resolver.ts";
-import { WorkflowResolver, type WorkflowResolverOptions } from "./workflow-resolver.ts";
+import { TemplateResolver, templateFields } from "./template-resolver.ts";
+import {
+  type ExaminedWorkflow,
+  errorOfWorkflow,
+  type WorkflowFields,
+  WorkflowResolver,
+  type WorkflowResolverOptions,
+} from "./workflow-resolver.ts";
 
 export interface SpecResolverOptions extends WorkflowResolverOptions {
   readonly limits: GenerationLimits;
@@ -51,6 +60,31 @@ export interface ResolvedSpec {
   /** Equal for jobs that give equal images. */
   readonly reuseKey: string;
 }
+
+/** What can be known of a spec without running it. */
+export interface ExaminedSpec {
+  /** Absent if anything is wrong with it. */
+  readonly resolved?: ResolvedSpec;
+  /** What `resolve` fails with. */
+  readonly error?: ServiceError;
+  /** The graph that would run; of a workflow that is wrong, what could be read of it. */
+  readonly graph?: WorkflowGraph;
+  /** What is wrong with a workflow for any backend. */
+  readonly problems: readonly GraphProblem[];
+  /** What each backend says that was asked, in the order of the configuration. */
+  readonly backends: readonly BackendAnswer<BackendFindings>[];
+}
+
+/** What is wrong with a spec for one backend. */
+export interface BackendFindings {
+  /** What `resolve` would fail with if there were only this backend, of a task that it makes a graph of. */
+  readonly error?: ServiceError;
+  /** What is wrong with the graph. */
+  readonly problems: readonly GraphProblem[];
+}
+
+/** What a spec says beside its task. */
+type SpecRest = Omit<GenerationSpec, "task">;
 
 /** Fills in what specs leave open, and checks them against what the backends have. */
 export class SpecResolver {
@@ -78,17 +112,111 @@ export class SpecResolver {
     tenant: string,
     signal: AbortSignal,
   ): Promise<ResolvedSpec> {
+    const looked = await this.#look(task, tenant, signal);
+    return this.#complete(await this.#planOf(looked, filePrefixOf(jobId), tenant, signal), spec);
+  }
+
+  /**
+   * Finds everything about a spec that can be known without running it. A spec that is wrong is no failure.
+   *
+   * @param jobId as for {@link resolve}
+   * @throws ServiceError `NO_BACKEND` if nothing is known of any backend; what has nothing to do with the spec
+   */
+  async examine(
+    { task, ...spec }: GenerationSpec,
+    jobId: string,
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<ExaminedSpec> {
+    const looked = await faultOf(this.#look(task, tenant, signal));
+    if ("error" in looked) {
+      return { error: looked.error, problems: [], backends: [] };
+    }
+    const { value } = looked;
+    const filePrefix = filePrefixOf(jobId);
+    switch (value.type) {
+      case "workflow": {
+        const examined = this.#workflows.examine(value, filePrefix, workflowFields, signal);
+        return this.#examinedOf(examined, workflowFields, spec);
+      }
+      case "template": {
+        const prepared = await faultOf(this.#templates.prepare(value, tenant, signal));
+        if ("error" in prepared) {
+          return { error: prepared.error, problems: [], backends: [] };
+        }
+        const { task: settled, workflow, inputs } = prepared.value;
+        const examined = this.#workflows.examine(workflow, filePrefix, templateFields, signal);
+        return this.#examinedOf(examined, templateFields, spec, (plan) => ({
+          task: settled,
+          plan: { ...plan, inputs },
+        }));
+      }
+      default:
+        return this.#examineDrawing(value, spec, filePrefix, signal);
+    }
+  }
+
+  /** @param asPlanned makes of the plan of a workflow what the task is planned as; default: the workflow itself */
+  async #examinedOf(
+    examining: Promise<ExaminedWorkflow>,
+    fields: WorkflowFields,
+    spec: SpecRest,
+    asPlanned?: (plan: GenerationPlan) => PlannedTask,
+  ): Promise<ExaminedSpec> {
+    const outcome = await faultOf(examining);
+    if ("error" in outcome) {
+      return { error: outcome.error, problems: [], backends: [] };
+    }
+    const { value: examined } = outcome;
+    const completed = await faultOf(async () => this.#complete(asPlanned?.(examined.plan) ?? examined, spec));
+    const error = errorOfWorkflow(examined, fields) ?? ("error" in completed ? completed.error : undefined);
+    return {
+      ...(error && { error }),
+      ...(error === undefined && "value" in completed && { resolved: completed.value }),
+      graph: examined.plan.graph,
+      problems: examined.problems,
+      backends: examined.backends.map(({ backend, value }) => ({ backend, value: { problems: value } })),
+    };
+  }
+
+  async #examineDrawing(
+    task: DrawingTask,
+    spec: SpecRest,
+    filePrefix: string,
+    signal: AbortSignal,
+  ): Promise<ExaminedSpec> {
+    const { catalogMaxAgeMs } = this.#options;
+    const planned = await faultOf(async () => {
+      const drawn = await this.#drawnTask(task, this.#deps.engines, signal);
+      return this.#complete({ task: drawn, plan: planOf(drawn, filePrefix) }, spec);
+    });
+    const graph = "value" in planned ? planned.value.plan.graph : undefined;
+    const backends = await askBackends(this.#deps.engines, async (engine) => {
+      const own = await faultOf(this.#drawnTask(task, [engine], signal));
+      const classes = await engine.nodeClasses(catalogMaxAgeMs, signal);
+      return {
+        ...("error" in own && { error: own.error }),
+        problems: graph === undefined ? [] : checkGraph(graph, classes),
+      };
+    });
+    return {
+      ...("error" in planned ? { error: planned.error } : { resolved: planned.value }),
+      ...(graph && { graph }),
+      problems: [],
+      backends,
+    };
+  }
+
+  #look(task: Task<ImageSource>, tenant: string, signal: AbortSignal): Promise<Task<InputImage>> {
     const { inputImages } = this.#deps;
-    const looked = await withImages(task, (source, field) =>
-      inputImages.resolve(source, field, tenant, signal),
-    );
-    // Files of a directory slow down each save in it, so they are spread over 256 of them.
-    const filePrefix = `comfyrpc/${jobId.slice(0, 2)}/${jobId}`;
-    const { task: resolved, plan } = await this.#planOf(looked, filePrefix, tenant, signal);
+    return withImages(task, (source, field) => inputImages.resolve(source, field, tenant, signal));
+  }
+
+  /** @throws ServiceError what is wrong with the rest of the spec */
+  #complete({ task, plan }: PlannedTask, { preview, output, detach, allowReuse }: SpecRest): ResolvedSpec {
     const problems = new Problems();
-    const { preview, output, detach, allowReuse } = spec;
     const generation: ResolvedGeneration = {
-      task: resolved,
+      task,
       ...(preview && { preview: resolvePreview(preview) }),
       output: resolveOutput(output, this.#options.aiMark, problems),
       detach,
@@ -110,29 +238,23 @@ export class SpecResolver {
       case "template":
         return this.#templates.resolve(task, filePrefix, tenant, signal);
       default: {
-        const resolved = await this.#drawnTask(task, signal);
+        const resolved = await this.#drawnTask(task, this.#deps.engines, signal);
         return { task: resolved, plan: planOf(resolved, filePrefix) };
       }
     }
   }
 
-  async #drawnTask(task: DrawingTask, signal: AbortSignal): Promise<DrawnTask> {
+  async #drawnTask(task: DrawingTask, engines: readonly Engine[], signal: AbortSignal): Promise<DrawnTask> {
     const { catalogMaxAgeMs } = this.#options;
     try {
-      return await this.#resolveWith(task, await this.#catalog(catalogMaxAgeMs, signal), signal);
+      return await this.#resolveWith(task, await catalogOf(engines, catalogMaxAgeMs, signal), signal);
     } catch (error) {
       if (!isServiceError(error, ...unknownNameReasons)) {
         throw error;
       }
       // The file may have been put there since the backends were asked last.
-      return this.#resolveWith(task, await this.#catalog(unknownNameMaxAgeMs, signal), signal);
+      return this.#resolveWith(task, await catalogOf(engines, unknownNameMaxAgeMs, signal), signal);
     }
-  }
-
-  /** What every backend has that can be used now, so that any of them can run the job; if none can, what all are known to have. */
-  async #catalog(maxAgeMs: number, signal: AbortSignal): Promise<Catalog> {
-    const answers = await askBackends(this.#deps.engines, (engine) => engine.catalog(maxAgeMs, signal));
-    return answers.map(({ value }) => value).reduce(common);
   }
 
   async #resolveWith(task: DrawingTask, names: Catalog, signal: AbortSignal): Promise<DrawnTask> {
@@ -171,6 +293,50 @@ export class SpecResolver {
   }
 }
 
+/** What every backend has that can be used now, so that any of them can run the job; if none can, what all are known to have. */
+async function catalogOf(
+  engines: readonly Engine[],
+  maxAgeMs: number,
+  signal: AbortSignal,
+): Promise<Catalog> {
+  const answers = await askBackends(engines, (engine) => engine.catalog(maxAgeMs, signal));
+  return answers.map(({ value }) => value).reduce(common);
+}
+
+/** What the names of the files of a job begin with. Files of a directory slow down each save in it, so they are spread over 256. */
+function filePrefixOf(jobId: string): string {
+  return `comfyrpc/${jobId.slice(0, 2)}/${jobId}`;
+}
+
+/**
+ * What `work` comes to, or what it says is wrong with the spec.
+ *
+ * @throws what `work` fails with for any other reason
+ */
+async function faultOf<T>(
+  work: Promise<T> | (() => Promise<T>),
+): Promise<{ readonly value: T } | { readonly error: ServiceError }> {
+  try {
+    return { value: await (typeof work === "function" ? work() : work) };
+  } catch (error) {
+    if (error instanceof ServiceError && !circumstances.has(error.reason)) {
+      return { error };
+    }
+    throw error;
+  }
+}
+
+/** Reasons that have nothing to do with what a spec says. */
+const circumstances: ReadonlySet<ErrorReason> = new Set([
+  "NO_BACKEND",
+  "BACKEND_LOST",
+  "BACKEND_PROTOCOL",
+  "STORE_UNAVAILABLE",
+  "SHUTTING_DOWN",
+  "CANCELLED_BY_CALLER",
+  "INTERNAL",
+]);
+
 function common(a: Catalog, b: Catalog): Catalog {
   const both = (ofA: readonly string[], ofB: readonly string[]) => {
     const known = new Set(ofB);
@@ -183,7 +349,8 @@ function common(a: Catalog, b: Catalog): Catalog {
   };
 }
 
-const workflowFields = { workflow: "spec.workflow.json", images: "spec.workflow.images" };
+/** Where errors about a workflow are put. */
+export const workflowFields = { workflow: "spec.workflow.json", images: "spec.workflow.images" };
 
 interface PlannedTask {
   readonly task: ResolvedTask;

@@ -11,14 +11,17 @@ import type { Logger } from "../telemetry/logger.ts";
 import { abandonOn } from "./abandon.ts";
 import { Announcer } from "./announcer.ts";
 import { BackendDriver, type DriverOptions } from "./backend-driver.ts";
+import { DryRunner } from "./dry-runner.ts";
 import { JobFeeds } from "./job-feeds.ts";
 import { JobService, type JobServiceOptions } from "./job-service.ts";
 import { Keeper, type KeeperOptions } from "./keeper.ts";
 import { Patience } from "./patience.ts";
 import { Recorder } from "./recorder.ts";
+import { RunTimes } from "./run-times.ts";
 import { SpecResolver, type SpecResolverOptions } from "./spec-resolver.ts";
 import { StoreWatch } from "./store-watch.ts";
 import type { InputImages } from "./task-images.ts";
+import { WorkflowResolver } from "./workflow-resolver.ts";
 
 /** All times in milliseconds. */
 export interface JobsOptions extends JobServiceOptions, DriverOptions, KeeperOptions, SpecResolverOptions {
@@ -55,6 +58,7 @@ export interface JobsDependencies {
  */
 export interface Jobs extends AsyncDisposable {
   readonly service: JobService;
+  readonly workflows: WorkflowResolver;
   readonly storeWatch: StoreWatch;
 }
 
@@ -64,7 +68,9 @@ const encodedAtOnce = 2;
 /** Sets everything about jobs to work. */
 export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
   const { engines, store, assets, blobs, bus, clock, logger, inputImages, templates, randomSeed } = deps;
-  const announcer = new Announcer({ bus, logger, logPrompts: options.logPrompts });
+  const workflows = new WorkflowResolver(options, engines);
+  const runTimes = new RunTimes();
+  const announcer = new Announcer({ bus, logger, runTimes, logPrompts: options.logPrompts });
   const recorder = new Recorder({ store, announcer, logger });
   const feeds = new JobFeeds({ store, bus, logger, now: () => clock.now() });
   const storeWatch = new StoreWatch({ store, blobs, logger });
@@ -75,6 +81,7 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
     store,
     storeWatch,
     resolver,
+    dryRunner: new DryRunner({ engines, resolver, store, runTimes }),
     feeds,
     announcer,
     abandon,
@@ -116,5 +123,5 @@ export function startJobs(options: JobsOptions, deps: JobsDependencies): Jobs {
     await Promise.all(drivers.map((driver) => driver[Symbol.asyncDispose]()));
   });
   owned.use(service);
-  return { service, storeWatch, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { service, workflows, storeWatch, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { DryRun } from "../domain/dry-run.ts";
 import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { GenerationSpec } from "../domain/generation.ts";
 import type { GenerationResult } from "../domain/job-event.ts";
@@ -9,6 +10,7 @@ import type { JobStore, NewJob, SubmitOutcome } from "../storage/job-store.ts";
 import type { Announcer } from "./announcer.ts";
 import type { AttachedCalls } from "./attached-calls.ts";
 import type { Caller } from "./caller.ts";
+import type { DryRunner } from "./dry-runner.ts";
 import { noBackend } from "./patience.ts";
 import type { SpecResolver } from "./spec-resolver.ts";
 import type { StoreWatch } from "./store-watch.ts";
@@ -31,6 +33,7 @@ export interface SubmitterDependencies {
   readonly store: JobStore;
   readonly storeWatch: StoreWatch;
   readonly resolver: SpecResolver;
+  readonly dryRunner: DryRunner;
   readonly announcer: Announcer;
   readonly calls: AttachedCalls;
   readonly clock: Clock;
@@ -106,6 +109,30 @@ export class Submitter {
     }
     this.#noted(outcome, attached);
     return jobsOf(outcome);
+  }
+
+  /**
+   * Tells what {@link submit} would make jobs of, and makes none. Whether there is room for them now is not looked at.
+   *
+   * @throws ServiceError what is wrong with a spec
+   */
+  async validate(
+    specs: readonly GenerationSpec[],
+    options: SubmitOptions,
+    caller: Caller,
+    { isBatch }: Pick<SubmitKind, "isBatch">,
+    signal: AbortSignal,
+  ): Promise<DryRun[]> {
+    this.#retentionOf(options);
+    const dryRuns: DryRun[] = [];
+    for (const [i, spec] of specs.entries()) {
+      const dryRun = await this.#deps.dryRunner.run(spec, caller, signal);
+      if (dryRun.error !== undefined) {
+        throw isBatch ? inBatch(dryRun.error, i) : dryRun.error;
+      }
+      dryRuns.push(dryRun);
+    }
+    return dryRuns;
   }
 
   /** While it is noted that another call waits for a job, claims pass that job over: they are asked to look again. */

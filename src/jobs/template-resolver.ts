@@ -1,7 +1,7 @@
 import { commonNodeClasses } from "../catalog/common-node-classes.ts";
 import { isServiceError } from "../domain/errors.ts";
-import type { ParameterValue, ResolvedTemplate, TemplateTask } from "../domain/generation.ts";
-import type { GenerationPlan } from "../domain/generation-plan.ts";
+import type { ParameterValue, ResolvedTemplate, TemplateTask, WorkflowTask } from "../domain/generation.ts";
+import type { GenerationPlan, PlannedInput } from "../domain/generation-plan.ts";
 import type { InputImage } from "../domain/input-image.ts";
 import { applyParameters } from "../domain/template/apply-parameters.ts";
 import { type ParameterValues, parameterField, readParameters } from "../domain/template/read-parameters.ts";
@@ -22,6 +22,17 @@ export interface TemplateResolverDependencies {
   readonly randomSeed: () => bigint;
 }
 
+/** A run of a template whose parameters are in its workflow. */
+export interface PreparedTemplate {
+  readonly task: ResolvedTemplate;
+  readonly workflow: WorkflowTask<InputImage>;
+  /** Files that the workflow reads. */
+  readonly inputs: readonly PlannedInput[];
+}
+
+/** Where errors about the workflow of a template are put. */
+export const templateFields = { workflow: "spec.template", images: "spec.template" };
+
 /** Makes plans of runs of templates. */
 export class TemplateResolver {
   readonly #catalogMaxAgeMs: number;
@@ -37,8 +48,7 @@ export class TemplateResolver {
    * Settles the version of a template and the value of each parameter, and goes on as with any workflow.
    *
    * @param filePrefix what the names of all files that it saves begin with
-   * @throws ServiceError `TEMPLATE_NOT_FOUND`; `INVALID_FIELD` with every parameter that does not fit; what
-   * `InputImages.resolve` and `WorkflowResolver.resolve` throw
+   * @throws ServiceError what {@link prepare} and `WorkflowResolver.resolve` throw
    */
   async resolve(
     task: TemplateTask,
@@ -46,7 +56,20 @@ export class TemplateResolver {
     tenant: string,
     signal: AbortSignal,
   ): Promise<{ readonly task: ResolvedTemplate; readonly plan: GenerationPlan }> {
-    const { templates, inputImages, workflows } = this.#deps;
+    const prepared = await this.prepare(task, tenant, signal);
+    const { workflows } = this.#deps;
+    const { plan } = await workflows.resolve(prepared.workflow, filePrefix, templateFields, signal);
+    return { task: prepared.task, plan: { ...plan, inputs: prepared.inputs } };
+  }
+
+  /**
+   * Settles the version of a template and the value of each parameter, and puts these into its workflow.
+   *
+   * @throws ServiceError `TEMPLATE_NOT_FOUND`; `INVALID_FIELD` with every parameter that does not fit; what
+   * `InputImages.resolve` throws
+   */
+  async prepare(task: TemplateTask, tenant: string, signal: AbortSignal): Promise<PreparedTemplate> {
+    const { templates, inputImages } = this.#deps;
     const template = await findTemplate(templates, tenant, task.name, revisionOf(task), signal);
     const { plain, images: given } = await this.#read(template, task, signal);
     const images = new Map<string, InputImage>();
@@ -55,21 +78,13 @@ export class TemplateResolver {
     }
     const fileNames = [...images].map(([name, { fileName }]): [string, PlainValue] => [name, fileName]);
     const graph = applyParameters(template, new Map([...plain, ...fileNames]));
-    const { plan } = await workflows.resolve(
-      { type: "workflow", json: writeJson(graph), images: {} },
-      filePrefix,
-      { workflow: "spec.template", images: "spec.template" },
-      signal,
-    );
     return {
       task: {
         ...{ type: "template", name: template.name, version: template.version },
         parameters: settledParameters(template, plain, images),
       },
-      plan: {
-        ...plan,
-        inputs: [...images.values()].map(({ assetId, fileName }) => ({ assetId, fileName })),
-      },
+      workflow: { type: "workflow", json: writeJson(graph), images: {} },
+      inputs: [...images.values()].map(({ assetId, fileName }) => ({ assetId, fileName })),
     };
   }
 

@@ -9,7 +9,7 @@ import { type GraphProblem, hasErrors } from "../domain/workflow/graph-problem.t
 import type { WorkflowLimits } from "../domain/workflow/parse-workflow.ts";
 import { checkPolicy, type WorkflowPolicy } from "../domain/workflow/policy.ts";
 import { bindFiles, prefixFiles } from "../domain/workflow/prepare-graph.ts";
-import { readWorkflow } from "../domain/workflow/read-workflow.ts";
+import { type ReadWorkflow, readWorkflow } from "../domain/workflow/read-workflow.ts";
 import { seedsOf } from "../domain/workflow/seeds.ts";
 import { workflowError } from "../domain/workflow/workflow-error.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -67,12 +67,7 @@ export class WorkflowResolver {
     signal: AbortSignal,
   ): Promise<Pick<ExaminedWorkflow, "task" | "plan">> {
     const examined = await this.examine(task, filePrefix, fields, signal);
-    const { violations, problems, backends } = examined;
-    const failing = backends.find(({ value }) => hasErrors(value));
-    const error = workflowError(
-      { violations, problems: [...problems, ...(failing?.value ?? [])] },
-      fields.workflow,
-    );
+    const error = errorOfWorkflow(examined, fields);
     if (error !== undefined) {
       throw error;
     }
@@ -100,6 +95,17 @@ export class WorkflowResolver {
       ? // What is not known may have been installed since the backends were asked last.
         this.#examineWith(task, filePrefix, fields, await this.#classes(unknownNameMaxAgeMs, signal))
       : examined;
+  }
+
+  /**
+   * Reads a workflow, converting one of the editor's by what the backends say of their node classes.
+   *
+   * @throws ServiceError `WORKFLOW_INVALID` if it is no workflow at all; `NO_BACKEND` if nothing is known of any backend
+   */
+  async convert(json: string, field: string, signal: AbortSignal): Promise<ReadWorkflow> {
+    const { workflowLimits, catalogMaxAgeMs } = this.#options;
+    const backends = await this.#classes(catalogMaxAgeMs, signal);
+    return readIn(field, () => readWorkflow(json, together(backends), workflowLimits));
   }
 
   #classes(maxAgeMs: number, signal: AbortSignal): Promise<readonly BackendAnswer<NodeClasses>[]> {
@@ -143,6 +149,15 @@ export class WorkflowResolver {
       })),
     };
   }
+}
+
+/** What a call fails with that asks for a workflow, if anything is wrong with it for any of the backends that were asked. */
+export function errorOfWorkflow(
+  { violations, problems, backends }: ExaminedWorkflow,
+  fields: WorkflowFields,
+): ServiceError | undefined {
+  const failing = backends.find(({ value }) => hasErrors(value));
+  return workflowError({ violations, problems: [...problems, ...(failing?.value ?? [])] }, fields.workflow);
 }
 
 /** What `read` returns; it fails for a field of the request. */

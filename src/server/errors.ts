@@ -96,6 +96,16 @@ export function toStatusMessage(failure: JobFailure, jobId: string): Status {
   });
 }
 
+/** Writes a failure that a call would end by, were it made, as its status. */
+export function toErrorStatus(error: ServiceError): Status {
+  const { code, message, details } = statusOf(error, {});
+  return create(StatusSchema, {
+    code,
+    message,
+    details: details.map(({ desc, value }) => anyPack(desc, value)),
+  });
+}
+
 interface OutgoingStatus {
   readonly code: Code;
   readonly message: string;

@@ -8,6 +8,7 @@ import type { GenerationSpec } from "./generation_pb.js";
 import type { JobOptions } from "./job_pb.js";
 import type { Image } from "./image_pb.js";
 import type { GenerationResult } from "./result_pb.js";
+import type { DryRun } from "./dry_run_pb.js";
 import type { JobEvent } from "./job_event_pb.js";
 import type { ServiceHealth } from "./health_pb.js";
 
@@ -45,6 +46,15 @@ export declare type GenerateRequest = Message<"comfyrpc.v1.GenerateRequest"> & {
    * @generated from field: comfyrpc.v1.JobOptions options = 3;
    */
   options?: JobOptions | undefined;
+
+  /**
+   * Whether only to find out what would become of it: the call fails as it would else, with the same error, or answers
+   * with `dry_run` alone. No job is made, and `request_id` is not used up. `WorkflowService.ValidateWorkflow` tells more of a
+   * spec that is wrong. Default: false.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -73,6 +83,13 @@ export declare type GenerateResponse = Message<"comfyrpc.v1.GenerateResponse"> &
    * @generated from field: comfyrpc.v1.GenerationResult result = 2;
    */
   result?: GenerationResult | undefined;
+
+  /**
+   * What would become of the spec, in place of all else; only if `validate_only` was set.
+   *
+   * @generated from field: comfyrpc.v1.DryRun dry_run = 3;
+   */
+  dryRun?: DryRun | undefined;
 };
 
 /**
@@ -110,6 +127,15 @@ export declare type GenerateWithProgressRequest = Message<"comfyrpc.v1.GenerateW
    * @generated from field: comfyrpc.v1.JobOptions options = 3;
    */
   options?: JobOptions | undefined;
+
+  /**
+   * Whether only to find out what would become of it: the call fails as it would else, with the same error, or answers
+   * with `dry_run` alone. No job is made, and `request_id` is not used up. `WorkflowService.ValidateWorkflow` tells more of a
+   * spec that is wrong. Default: false.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -130,6 +156,13 @@ export declare type GenerateWithProgressResponse = Message<"comfyrpc.v1.Generate
    * @generated from field: comfyrpc.v1.JobEvent event = 1;
    */
   event?: JobEvent | undefined;
+
+  /**
+   * What would become of the spec, in the only response; only if `validate_only` was set.
+   *
+   * @generated from field: comfyrpc.v1.DryRun dry_run = 2;
+   */
+  dryRun?: DryRun | undefined;
 };
 
 /**

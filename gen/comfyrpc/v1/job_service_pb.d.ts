@@ -6,6 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { GenerationSpec } from "./generation_pb.js";
 import type { Job, JobOptions } from "./job_pb.js";
+import type { DryRun } from "./dry_run_pb.js";
 import type { JobProvenance } from "./provenance_pb.js";
 import type { JobState } from "./job_state_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -46,6 +47,15 @@ export declare type SubmitJobRequest = Message<"comfyrpc.v1.SubmitJobRequest"> &
    * @generated from field: comfyrpc.v1.JobOptions options = 3;
    */
   options?: JobOptions | undefined;
+
+  /**
+   * Whether only to find out what would become of it: the call fails as it would else, with the same error, or answers
+   * with `dry_run` alone. No job is made, and `request_id` is not used up. `WorkflowService.ValidateWorkflow` tells more of a
+   * spec that is wrong. Default: false.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -66,6 +76,13 @@ export declare type SubmitJobResponse = Message<"comfyrpc.v1.SubmitJobResponse">
    * @generated from field: comfyrpc.v1.Job job = 1;
    */
   job?: Job | undefined;
+
+  /**
+   * What would become of the spec, in place of a job; only if `validate_only` was set.
+   *
+   * @generated from field: comfyrpc.v1.DryRun dry_run = 2;
+   */
+  dryRun?: DryRun | undefined;
 };
 
 /**
@@ -458,6 +475,15 @@ export declare type SubmitBatchRequest = Message<"comfyrpc.v1.SubmitBatchRequest
    * @generated from field: comfyrpc.v1.JobOptions options = 4;
    */
   options?: JobOptions | undefined;
+
+  /**
+   * Whether only to find out what would become of it: the call fails as it would else, with the same error, or answers
+   * with `dry_runs` alone. No job is made, and `request_id` is not used up. `WorkflowService.ValidateWorkflow` tells more of a
+   * spec that is wrong. Default: false.
+   *
+   * @generated from field: bool validate_only = 5;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -478,6 +504,13 @@ export declare type SubmitBatchResponse = Message<"comfyrpc.v1.SubmitBatchRespon
    * @generated from field: comfyrpc.v1.Batch batch = 1;
    */
   batch?: Batch | undefined;
+
+  /**
+   * What would become of each spec, in their order, in place of a batch; only if `validate_only` was set.
+   *
+   * @generated from field: repeated comfyrpc.v1.DryRun dry_runs = 2;
+   */
+  dryRuns: DryRun[];
 };
 
 /**

@@ -4,12 +4,102 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { GenerationSpec } from "./generation_pb.js";
+import type { DryRun, DryRunProblem } from "./dry_run_pb.js";
 import type { Template, TemplateParameter } from "./template_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/workflow_service.proto.
  */
 export declare const file_comfyrpc_v1_workflow_service: GenFile;
+
+/**
+ * Request of `ValidateWorkflow`.
+ *
+ * @generated from message comfyrpc.v1.ValidateWorkflowRequest
+ */
+export declare type ValidateWorkflowRequest = Message<"comfyrpc.v1.ValidateWorkflowRequest"> & {
+  /**
+   * What to look into: a picture, an enlargement, a workflow or a template. Required.
+   *
+   * @generated from field: comfyrpc.v1.GenerationSpec spec = 1;
+   */
+  spec?: GenerationSpec | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.ValidateWorkflowRequest.
+ * Use `create(ValidateWorkflowRequestSchema)` to create a new message.
+ */
+export declare const ValidateWorkflowRequestSchema: GenMessage<ValidateWorkflowRequest>;
+
+/**
+ * Response of `ValidateWorkflow`.
+ *
+ * @generated from message comfyrpc.v1.ValidateWorkflowResponse
+ */
+export declare type ValidateWorkflowResponse = Message<"comfyrpc.v1.ValidateWorkflowResponse"> & {
+  /**
+   * What would become of it.
+   *
+   * @generated from field: comfyrpc.v1.DryRun dry_run = 1;
+   */
+  dryRun?: DryRun | undefined;
+};
+
+/**
+ * Describes the message comfyrpc.v1.ValidateWorkflowResponse.
+ * Use `create(ValidateWorkflowResponseSchema)` to create a new message.
+ */
+export declare const ValidateWorkflowResponseSchema: GenMessage<ValidateWorkflowResponse>;
+
+/**
+ * Request of `ConvertWorkflow`.
+ *
+ * @generated from message comfyrpc.v1.ConvertWorkflowRequest
+ */
+export declare type ConvertWorkflowRequest = Message<"comfyrpc.v1.ConvertWorkflowRequest"> & {
+  /**
+   * The workflow as JSON text: 1 byte to 4 MiB. One that is in ComfyUI's API format already comes back as it is, apart
+   * from what ComfyUI ignores. Required.
+   *
+   * @generated from field: string workflow_json = 1;
+   */
+  workflowJson: string;
+};
+
+/**
+ * Describes the message comfyrpc.v1.ConvertWorkflowRequest.
+ * Use `create(ConvertWorkflowRequestSchema)` to create a new message.
+ */
+export declare const ConvertWorkflowRequestSchema: GenMessage<ConvertWorkflowRequest>;
+
+/**
+ * Response of `ConvertWorkflow`.
+ *
+ * @generated from message comfyrpc.v1.ConvertWorkflowResponse
+ */
+export declare type ConvertWorkflowResponse = Message<"comfyrpc.v1.ConvertWorkflowResponse"> & {
+  /**
+   * The graph in ComfyUI's API format, as JSON text; empty if any problem is an error.
+   *
+   * @generated from field: string workflow_json = 1;
+   */
+  workflowJson: string;
+
+  /**
+   * What cannot be converted, and what was left out or changed: up to 1,000 problems, in the order of the nodes.
+   *
+   * @generated from field: repeated comfyrpc.v1.DryRunProblem problems = 2;
+   */
+  problems: DryRunProblem[];
+};
+
+/**
+ * Describes the message comfyrpc.v1.ConvertWorkflowResponse.
+ * Use `create(ConvertWorkflowResponseSchema)` to create a new message.
+ */
+export declare const ConvertWorkflowResponseSchema: GenMessage<ConvertWorkflowResponse>;
 
 /**
  * Request of `RegisterTemplate`.
@@ -525,6 +615,31 @@ export declare const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResp
  * @generated from service comfyrpc.v1.WorkflowService
  */
 export declare const WorkflowService: GenService<{
+  /**
+   * Tells what would become of a spec of any kind: everything that is wrong with it at once, which backends could run it,
+   * what they lack, the graph that would run, and how long it is likely to take. Succeeds for a spec that is wrong; fails
+   * for one that the rules of the schema refuse, and with `UNAVAILABLE`, reason `NO_BACKEND`, if nothing is known of any
+   * backend. No job is made and no GPU used. Images given as bytes or by URL are looked at, and kept for a while for the
+   * call that follows.
+   *
+   * @generated from rpc comfyrpc.v1.WorkflowService.ValidateWorkflow
+   */
+  validateWorkflow: {
+    methodKind: "unary";
+    input: typeof ValidateWorkflowRequestSchema;
+    output: typeof ValidateWorkflowResponseSchema;
+  },
+  /**
+   * Converts a workflow, as ComfyUI's editor saves it, into the graph that the editor would run. Fails with
+   * `INVALID_ARGUMENT`, reason `WORKFLOW_INVALID`, for a text that is no workflow at all.
+   *
+   * @generated from rpc comfyrpc.v1.WorkflowService.ConvertWorkflow
+   */
+  convertWorkflow: {
+    methodKind: "unary";
+    input: typeof ConvertWorkflowRequestSchema;
+    output: typeof ConvertWorkflowResponseSchema;
+  },
   /**
    * Registers a workflow under a name, with parameters. The first registration makes version 1, each other one the next.
    * Equal content makes no other version, but returns the one that there is, so that a repeat does no harm. Fails with

@@ -4,139 +4,169 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_comfyrpc_v1_dry_run } from "./dry_run_pb.js";
+import { file_comfyrpc_v1_generation } from "./generation_pb.js";
 import { file_comfyrpc_v1_template } from "./template_pb.js";
 
 /**
  * Describes the file comfyrpc/v1/workflow_service.proto.
  */
 export const file_comfyrpc_v1_workflow_service = /*@__PURE__*/
-  fileDesc("CiJjb21meXJwYy92MS93b3JrZmxvd19zZXJ2aWNlLnByb3RvEgtjb21meXJwYy52MSLkAQoXUmVnaXN0ZXJUZW1wbGF0ZVJlcXVlc3QSLwoEbmFtZRgBIAEoCUIhukgechwyGl5bYS16MC05XVthLXowLTlfLV17MCw2Mn0kEh0KC2Rlc2NyaXB0aW9uGAIgASgJQgi6SAVyAxiQThIjCg13b3JrZmxvd19qc29uGAMgASgJQgy6SAlyBxABKICAgAISPQoKcGFyYW1ldGVycxgEIAMoCzIeLmNvbWZ5cnBjLnYxLlRlbXBsYXRlUGFyYW1ldGVyQgm6SAaSAQMQyAESFQoNdmFsaWRhdGVfb25seRgFIAEoCCJUChhSZWdpc3RlclRlbXBsYXRlUmVzcG9uc2USJwoIdGVtcGxhdGUYASABKAsyFS5jb21meXJwYy52MS5UZW1wbGF0ZRIPCgdjcmVhdGVkGAIgASgIIj8KGFByb3Bvc2VQYXJhbWV0ZXJzUmVxdWVzdBIjCg13b3JrZmxvd19qc29uGAEgASgJQgy6SAlyBxABKICAgAIiTwoZUHJvcG9zZVBhcmFtZXRlcnNSZXNwb25zZRIyCgpwYXJhbWV0ZXJzGAEgAygLMh4uY29tZnlycGMudjEuVGVtcGxhdGVQYXJhbWV0ZXIingEKEkdldFRlbXBsYXRlUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoHdmVyc2lvbhgCIAEoDUIHukgEKgIoAUgAEi8KBWFsaWFzGAMgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDYyfSRIAEIKCghyZXZpc2lvbiI+ChNHZXRUZW1wbGF0ZVJlc3BvbnNlEicKCHRlbXBsYXRlGAEgASgLMhUuY29tZnlycGMudjEuVGVtcGxhdGUipAEKGEdldFRlbXBsYXRlU2NoZW1hUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoHdmVyc2lvbhgCIAEoDUIHukgEKgIoAUgAEi8KBWFsaWFzGAMgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDYyfSRIAEIKCghyZXZpc2lvbiJBChlHZXRUZW1wbGF0ZVNjaGVtYVJlc3BvbnNlEhMKC2pzb25fc2NoZW1hGAEgASgJEg8KB3ZlcnNpb24YAiABKA0iUAoUTGlzdFRlbXBsYXRlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACIloKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIoCgl0ZW1wbGF0ZXMYASADKAsyFS5jb21meXJwYy52MS5UZW1wbGF0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiAEKG0xpc3RUZW1wbGF0ZVZlcnNpb25zUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoJcGFnZV9zaXplGAIgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACImEKHExpc3RUZW1wbGF0ZVZlcnNpb25zUmVzcG9uc2USKAoJdGVtcGxhdGVzGAEgAygLMhUuY29tZnlycGMudjEuVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpMBChdTZXRUZW1wbGF0ZUFsaWFzUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSLQoFYWxpYXMYAiABKAlCHrpIG3IZMhdeW2Etel1bYS16MC05Xy1dezAsNjJ9JBIYCgd2ZXJzaW9uGAMgASgNQge6SAQqAigBIkMKGFNldFRlbXBsYXRlQWxpYXNSZXNwb25zZRInCgh0ZW1wbGF0ZRgBIAEoCzIVLmNvbWZ5cnBjLnYxLlRlbXBsYXRlInwKGkRlbGV0ZVRlbXBsYXRlQWxpYXNSZXF1ZXN0Ei8KBG5hbWUYASABKAlCIbpIHnIcMhpeW2EtejAtOV1bYS16MC05Xy1dezAsNjJ9JBItCgVhbGlhcxgCIAEoCUIeukgbchkyF15bYS16XVthLXowLTlfLV17MCw2Mn0kIh0KG0RlbGV0ZVRlbXBsYXRlQWxpYXNSZXNwb25zZSJzChVEZWxldGVUZW1wbGF0ZVJlcXVlc3QSLwoEbmFtZRgBIAEoCUIhukgechwyGl5bYS16MC05XVthLXowLTlfLV17MCw2Mn0kEh0KB3ZlcnNpb24YAiABKA1CB7pIBCoCKAFIAIgBAUIKCghfdmVyc2lvbiIYChZEZWxldGVUZW1wbGF0ZVJlc3BvbnNlMpAHCg9Xb3JrZmxvd1NlcnZpY2USXwoQUmVnaXN0ZXJUZW1wbGF0ZRIkLmNvbWZ5cnBjLnYxLlJlZ2lzdGVyVGVtcGxhdGVSZXF1ZXN0GiUuY29tZnlycGMudjEuUmVnaXN0ZXJUZW1wbGF0ZVJlc3BvbnNlEmcKEVByb3Bvc2VQYXJhbWV0ZXJzEiUuY29tZnlycGMudjEuUHJvcG9zZVBhcmFtZXRlcnNSZXF1ZXN0GiYuY29tZnlycGMudjEuUHJvcG9zZVBhcmFtZXRlcnNSZXNwb25zZSIDkAIBElUKC0dldFRlbXBsYXRlEh8uY29tZnlycGMudjEuR2V0VGVtcGxhdGVSZXF1ZXN0GiAuY29tZnlycGMudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEmcKEUdldFRlbXBsYXRlU2NoZW1hEiUuY29tZnlycGMudjEuR2V0VGVtcGxhdGVTY2hlbWFSZXF1ZXN0GiYuY29tZnlycGMudjEuR2V0VGVtcGxhdGVTY2hlbWFSZXNwb25zZSIDkAIBElsKDUxpc3RUZW1wbGF0ZXMSIS5jb21meXJwYy52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBoiLmNvbWZ5cnBjLnYxLkxpc3RUZW1wbGF0ZXNSZXNwb25zZSIDkAIBEnAKFExpc3RUZW1wbGF0ZVZlcnNpb25zEiguY29tZnlycGMudjEuTGlzdFRlbXBsYXRlVmVyc2lvbnNSZXF1ZXN0GikuY29tZnlycGMudjEuTGlzdFRlbXBsYXRlVmVyc2lvbnNSZXNwb25zZSIDkAIBEl8KEFNldFRlbXBsYXRlQWxpYXMSJC5jb21meXJwYy52MS5TZXRUZW1wbGF0ZUFsaWFzUmVxdWVzdBolLmNvbWZ5cnBjLnYxLlNldFRlbXBsYXRlQWxpYXNSZXNwb25zZRJoChNEZWxldGVUZW1wbGF0ZUFsaWFzEicuY29tZnlycGMudjEuRGVsZXRlVGVtcGxhdGVBbGlhc1JlcXVlc3QaKC5jb21meXJwYy52MS5EZWxldGVUZW1wbGF0ZUFsaWFzUmVzcG9uc2USWQoORGVsZXRlVGVtcGxhdGUSIi5jb21meXJwYy52MS5EZWxldGVUZW1wbGF0ZVJlcXVlc3QaIy5jb21meXJwYy52MS5EZWxldGVUZW1wbGF0ZVJlc3BvbnNlQksKC2NvbWZ5cnBjLnYxQhRXb3JrZmxvd1NlcnZpY2VQcm90b1ABWhZjb21meXJwYy92MTtjb21meXJwY3YxqgILQ29tZnlScGMuVjFiBnByb3RvMw", [file_buf_validate_validate, file_comfyrpc_v1_template]);
+  fileDesc("CiJjb21meXJwYy92MS93b3JrZmxvd19zZXJ2aWNlLnByb3RvEgtjb21meXJwYy52MSJMChdWYWxpZGF0ZVdvcmtmbG93UmVxdWVzdBIxCgRzcGVjGAEgASgLMhsuY29tZnlycGMudjEuR2VuZXJhdGlvblNwZWNCBrpIA8gBASJAChhWYWxpZGF0ZVdvcmtmbG93UmVzcG9uc2USJAoHZHJ5X3J1bhgBIAEoCzITLmNvbWZ5cnBjLnYxLkRyeVJ1biI9ChZDb252ZXJ0V29ya2Zsb3dSZXF1ZXN0EiMKDXdvcmtmbG93X2pzb24YASABKAlCDLpICXIHEAEogICAAiJeChdDb252ZXJ0V29ya2Zsb3dSZXNwb25zZRIVCg13b3JrZmxvd19qc29uGAEgASgJEiwKCHByb2JsZW1zGAIgAygLMhouY29tZnlycGMudjEuRHJ5UnVuUHJvYmxlbSLkAQoXUmVnaXN0ZXJUZW1wbGF0ZVJlcXVlc3QSLwoEbmFtZRgBIAEoCUIhukgechwyGl5bYS16MC05XVthLXowLTlfLV17MCw2Mn0kEh0KC2Rlc2NyaXB0aW9uGAIgASgJQgi6SAVyAxiQThIjCg13b3JrZmxvd19qc29uGAMgASgJQgy6SAlyBxABKICAgAISPQoKcGFyYW1ldGVycxgEIAMoCzIeLmNvbWZ5cnBjLnYxLlRlbXBsYXRlUGFyYW1ldGVyQgm6SAaSAQMQyAESFQoNdmFsaWRhdGVfb25seRgFIAEoCCJUChhSZWdpc3RlclRlbXBsYXRlUmVzcG9uc2USJwoIdGVtcGxhdGUYASABKAsyFS5jb21meXJwYy52MS5UZW1wbGF0ZRIPCgdjcmVhdGVkGAIgASgIIj8KGFByb3Bvc2VQYXJhbWV0ZXJzUmVxdWVzdBIjCg13b3JrZmxvd19qc29uGAEgASgJQgy6SAlyBxABKICAgAIiTwoZUHJvcG9zZVBhcmFtZXRlcnNSZXNwb25zZRIyCgpwYXJhbWV0ZXJzGAEgAygLMh4uY29tZnlycGMudjEuVGVtcGxhdGVQYXJhbWV0ZXIingEKEkdldFRlbXBsYXRlUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoHdmVyc2lvbhgCIAEoDUIHukgEKgIoAUgAEi8KBWFsaWFzGAMgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDYyfSRIAEIKCghyZXZpc2lvbiI+ChNHZXRUZW1wbGF0ZVJlc3BvbnNlEicKCHRlbXBsYXRlGAEgASgLMhUuY29tZnlycGMudjEuVGVtcGxhdGUipAEKGEdldFRlbXBsYXRlU2NoZW1hUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoHdmVyc2lvbhgCIAEoDUIHukgEKgIoAUgAEi8KBWFsaWFzGAMgASgJQh66SBtyGTIXXlthLXpdW2EtejAtOV8tXXswLDYyfSRIAEIKCghyZXZpc2lvbiJBChlHZXRUZW1wbGF0ZVNjaGVtYVJlc3BvbnNlEhMKC2pzb25fc2NoZW1hGAEgASgJEg8KB3ZlcnNpb24YAiABKA0iUAoUTGlzdFRlbXBsYXRlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACIloKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIoCgl0ZW1wbGF0ZXMYASADKAsyFS5jb21meXJwYy52MS5UZW1wbGF0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiAEKG0xpc3RUZW1wbGF0ZVZlcnNpb25zUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSGgoJcGFnZV9zaXplGAIgASgNQge6SAQqAhhkEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACImEKHExpc3RUZW1wbGF0ZVZlcnNpb25zUmVzcG9uc2USKAoJdGVtcGxhdGVzGAEgAygLMhUuY29tZnlycGMudjEuVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpMBChdTZXRUZW1wbGF0ZUFsaWFzUmVxdWVzdBIvCgRuYW1lGAEgASgJQiG6SB5yHDIaXlthLXowLTldW2EtejAtOV8tXXswLDYyfSQSLQoFYWxpYXMYAiABKAlCHrpIG3IZMhdeW2Etel1bYS16MC05Xy1dezAsNjJ9JBIYCgd2ZXJzaW9uGAMgASgNQge6SAQqAigBIkMKGFNldFRlbXBsYXRlQWxpYXNSZXNwb25zZRInCgh0ZW1wbGF0ZRgBIAEoCzIVLmNvbWZ5cnBjLnYxLlRlbXBsYXRlInwKGkRlbGV0ZVRlbXBsYXRlQWxpYXNSZXF1ZXN0Ei8KBG5hbWUYASABKAlCIbpIHnIcMhpeW2EtejAtOV1bYS16MC05Xy1dezAsNjJ9JBItCgVhbGlhcxgCIAEoCUIeukgbchkyF15bYS16XVthLXowLTlfLV17MCw2Mn0kIh0KG0RlbGV0ZVRlbXBsYXRlQWxpYXNSZXNwb25zZSJzChVEZWxldGVUZW1wbGF0ZVJlcXVlc3QSLwoEbmFtZRgBIAEoCUIhukgechwyGl5bYS16MC05XVthLXowLTlfLV17MCw2Mn0kEh0KB3ZlcnNpb24YAiABKA1CB7pIBCoCKAFIAIgBAUIKCghfdmVyc2lvbiIYChZEZWxldGVUZW1wbGF0ZVJlc3BvbnNlMtQICg9Xb3JrZmxvd1NlcnZpY2USXwoQVmFsaWRhdGVXb3JrZmxvdxIkLmNvbWZ5cnBjLnYxLlZhbGlkYXRlV29ya2Zsb3dSZXF1ZXN0GiUuY29tZnlycGMudjEuVmFsaWRhdGVXb3JrZmxvd1Jlc3BvbnNlEmEKD0NvbnZlcnRXb3JrZmxvdxIjLmNvbWZ5cnBjLnYxLkNvbnZlcnRXb3JrZmxvd1JlcXVlc3QaJC5jb21meXJwYy52MS5Db252ZXJ0V29ya2Zsb3dSZXNwb25zZSIDkAIBEl8KEFJlZ2lzdGVyVGVtcGxhdGUSJC5jb21meXJwYy52MS5SZWdpc3RlclRlbXBsYXRlUmVxdWVzdBolLmNvbWZ5cnBjLnYxLlJlZ2lzdGVyVGVtcGxhdGVSZXNwb25zZRJnChFQcm9wb3NlUGFyYW1ldGVycxIlLmNvbWZ5cnBjLnYxLlByb3Bvc2VQYXJhbWV0ZXJzUmVxdWVzdBomLmNvbWZ5cnBjLnYxLlByb3Bvc2VQYXJhbWV0ZXJzUmVzcG9uc2UiA5ACARJVCgtHZXRUZW1wbGF0ZRIfLmNvbWZ5cnBjLnYxLkdldFRlbXBsYXRlUmVxdWVzdBogLmNvbWZ5cnBjLnYxLkdldFRlbXBsYXRlUmVzcG9uc2UiA5ACARJnChFHZXRUZW1wbGF0ZVNjaGVtYRIlLmNvbWZ5cnBjLnYxLkdldFRlbXBsYXRlU2NoZW1hUmVxdWVzdBomLmNvbWZ5cnBjLnYxLkdldFRlbXBsYXRlU2NoZW1hUmVzcG9uc2UiA5ACARJbCg1MaXN0VGVtcGxhdGVzEiEuY29tZnlycGMudjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaIi5jb21meXJwYy52MS5MaXN0VGVtcGxhdGVzUmVzcG9uc2UiA5ACARJwChRMaXN0VGVtcGxhdGVWZXJzaW9ucxIoLmNvbWZ5cnBjLnYxLkxpc3RUZW1wbGF0ZVZlcnNpb25zUmVxdWVzdBopLmNvbWZ5cnBjLnYxLkxpc3RUZW1wbGF0ZVZlcnNpb25zUmVzcG9uc2UiA5ACARJfChBTZXRUZW1wbGF0ZUFsaWFzEiQuY29tZnlycGMudjEuU2V0VGVtcGxhdGVBbGlhc1JlcXVlc3QaJS5jb21meXJwYy52MS5TZXRUZW1wbGF0ZUFsaWFzUmVzcG9uc2USaAoTRGVsZXRlVGVtcGxhdGVBbGlhcxInLmNvbWZ5cnBjLnYxLkRlbGV0ZVRlbXBsYXRlQWxpYXNSZXF1ZXN0GiguY29tZnlycGMudjEuRGVsZXRlVGVtcGxhdGVBbGlhc1Jlc3BvbnNlElkKDkRlbGV0ZVRlbXBsYXRlEiIuY29tZnlycGMudjEuRGVsZXRlVGVtcGxhdGVSZXF1ZXN0GiMuY29tZnlycGMudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZUJLCgtjb21meXJwYy52MUIUV29ya2Zsb3dTZXJ2aWNlUHJvdG9QAVoWY29tZnlycGMvdjE7Y29tZnlycGN2MaoCC0NvbWZ5UnBjLlYxYgZwcm90bzM", [file_buf_validate_validate, file_comfyrpc_v1_dry_run, file_comfyrpc_v1_generation, file_comfyrpc_v1_template]);
+
+/**
+ * Describes the message comfyrpc.v1.ValidateWorkflowRequest.
+ * Use `create(ValidateWorkflowRequestSchema)` to create a new message.
+ */
+export const ValidateWorkflowRequestSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_workflow_service, 0);
+
+/**
+ * Describes the message comfyrpc.v1.ValidateWorkflowResponse.
+ * Use `create(ValidateWorkflowResponseSchema)` to create a new message.
+ */
+export const ValidateWorkflowResponseSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_workflow_service, 1);
+
+/**
+ * Describes the message comfyrpc.v1.ConvertWorkflowRequest.
+ * Use `create(ConvertWorkflowRequestSchema)` to create a new message.
+ */
+export const ConvertWorkflowRequestSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_workflow_service, 2);
+
+/**
+ * Describes the message comfyrpc.v1.ConvertWorkflowResponse.
+ * Use `create(ConvertWorkflowResponseSchema)` to create a new message.
+ */
+export const ConvertWorkflowResponseSchema = /*@__PURE__*/
+  messageDesc(file_comfyrpc_v1_workflow_service, 3);
 
 /**
  * Describes the message comfyrpc.v1.RegisterTemplateRequest.
  * Use `create(RegisterTemplateRequestSchema)` to create a new message.
  */
 export const RegisterTemplateRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 0);
+  messageDesc(file_comfyrpc_v1_workflow_service, 4);
 
 /**
  * Describes the message comfyrpc.v1.RegisterTemplateResponse.
  * Use `create(RegisterTemplateResponseSchema)` to create a new message.
  */
 export const RegisterTemplateResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 1);
+  messageDesc(file_comfyrpc_v1_workflow_service, 5);
 
 /**
  * Describes the message comfyrpc.v1.ProposeParametersRequest.
  * Use `create(ProposeParametersRequestSchema)` to create a new message.
  */
 export const ProposeParametersRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 2);
+  messageDesc(file_comfyrpc_v1_workflow_service, 6);
 
 /**
  * Describes the message comfyrpc.v1.ProposeParametersResponse.
  * Use `create(ProposeParametersResponseSchema)` to create a new message.
  */
 export const ProposeParametersResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 3);
+  messageDesc(file_comfyrpc_v1_workflow_service, 7);
 
 /**
  * Describes the message comfyrpc.v1.GetTemplateRequest.
  * Use `create(GetTemplateRequestSchema)` to create a new message.
  */
 export const GetTemplateRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 4);
+  messageDesc(file_comfyrpc_v1_workflow_service, 8);
 
 /**
  * Describes the message comfyrpc.v1.GetTemplateResponse.
  * Use `create(GetTemplateResponseSchema)` to create a new message.
  */
 export const GetTemplateResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 5);
+  messageDesc(file_comfyrpc_v1_workflow_service, 9);
 
 /**
  * Describes the message comfyrpc.v1.GetTemplateSchemaRequest.
  * Use `create(GetTemplateSchemaRequestSchema)` to create a new message.
  */
 export const GetTemplateSchemaRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 6);
+  messageDesc(file_comfyrpc_v1_workflow_service, 10);
 
 /**
  * Describes the message comfyrpc.v1.GetTemplateSchemaResponse.
  * Use `create(GetTemplateSchemaResponseSchema)` to create a new message.
  */
 export const GetTemplateSchemaResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 7);
+  messageDesc(file_comfyrpc_v1_workflow_service, 11);
 
 /**
  * Describes the message comfyrpc.v1.ListTemplatesRequest.
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 8);
+  messageDesc(file_comfyrpc_v1_workflow_service, 12);
 
 /**
  * Describes the message comfyrpc.v1.ListTemplatesResponse.
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 9);
+  messageDesc(file_comfyrpc_v1_workflow_service, 13);
 
 /**
  * Describes the message comfyrpc.v1.ListTemplateVersionsRequest.
  * Use `create(ListTemplateVersionsRequestSchema)` to create a new message.
  */
 export const ListTemplateVersionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 10);
+  messageDesc(file_comfyrpc_v1_workflow_service, 14);
 
 /**
  * Describes the message comfyrpc.v1.ListTemplateVersionsResponse.
  * Use `create(ListTemplateVersionsResponseSchema)` to create a new message.
  */
 export const ListTemplateVersionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 11);
+  messageDesc(file_comfyrpc_v1_workflow_service, 15);
 
 /**
  * Describes the message comfyrpc.v1.SetTemplateAliasRequest.
  * Use `create(SetTemplateAliasRequestSchema)` to create a new message.
  */
 export const SetTemplateAliasRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 12);
+  messageDesc(file_comfyrpc_v1_workflow_service, 16);
 
 /**
  * Describes the message comfyrpc.v1.SetTemplateAliasResponse.
  * Use `create(SetTemplateAliasResponseSchema)` to create a new message.
  */
 export const SetTemplateAliasResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 13);
+  messageDesc(file_comfyrpc_v1_workflow_service, 17);
 
 /**
  * Describes the message comfyrpc.v1.DeleteTemplateAliasRequest.
  * Use `create(DeleteTemplateAliasRequestSchema)` to create a new message.
  */
 export const DeleteTemplateAliasRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 14);
+  messageDesc(file_comfyrpc_v1_workflow_service, 18);
 
 /**
  * Describes the message comfyrpc.v1.DeleteTemplateAliasResponse.
  * Use `create(DeleteTemplateAliasResponseSchema)` to create a new message.
  */
 export const DeleteTemplateAliasResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 15);
+  messageDesc(file_comfyrpc_v1_workflow_service, 19);
 
 /**
  * Describes the message comfyrpc.v1.DeleteTemplateRequest.
  * Use `create(DeleteTemplateRequestSchema)` to create a new message.
  */
 export const DeleteTemplateRequestSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 16);
+  messageDesc(file_comfyrpc_v1_workflow_service, 20);
 
 /**
  * Describes the message comfyrpc.v1.DeleteTemplateResponse.
  * Use `create(DeleteTemplateResponseSchema)` to create a new message.
  */
 export const DeleteTemplateResponseSchema = /*@__PURE__*/
-  messageDesc(file_comfyrpc_v1_workflow_service, 17);
+  messageDesc(file_comfyrpc_v1_workflow_service, 21);
 
 /**
  * Workflows of ComfyUI as they are: kept as templates, which `GenerationSpec.template` runs by name with values for their

@@ -30,11 +30,20 @@ export class Problems {
     const nearest = nearestNames(name, listed);
     const hint = nearest.length > 0 ? `; the nearest it has: ${nearest.join(", ")}` : "; it lists none";
     const whose = isDefault ? "not given, and the default of this server fails: " : "";
-    this.add(field, `${whose}the backend has no ${what} "${name}"${hint}`, reason, {
+    const metadata = {
       name,
       ...(kind !== undefined && { kind }),
       nearest: JSON.stringify(nearest),
-    });
+    };
+    this.#add(
+      {
+        field,
+        description: `${whose}the backend has no ${what} "${name}"${hint}`,
+        ...(kind !== undefined && { unknownModel: name }),
+      },
+      reason,
+      metadata,
+    );
     return name;
   }
 
@@ -52,8 +61,12 @@ export class Problems {
     reason: ErrorReason = "INVALID_FIELD",
     metadata: Record<string, string> = {},
   ): void {
-    this.#first ??= { reason, message: `${field}: ${description}`, metadata };
-    this.#violations.push({ field, description });
+    this.#add({ field, description }, reason, metadata);
+  }
+
+  #add(violation: FieldViolation, reason: ErrorReason, metadata: Record<string, string>): void {
+    this.#first ??= { reason, message: `${violation.field}: ${violation.description}`, metadata };
+    this.#violations.push(violation);
   }
 
   /** @throws ServiceError with every problem as a violation, under the reason of the first one, if there is any */

@@ -12,6 +12,7 @@ import { submitOptionsOf } from "../submit-options-of.ts";
 import { eventMessages } from "./event-messages.ts";
 import type { GenerateDependencies } from "./generate.ts";
 import { specOf } from "./required-spec.ts";
+import { validated } from "./validated.ts";
 import { waitingCallSignal, withJobId } from "./waiting-call.ts";
 
 /** `ImageService.GenerateWithProgress`: submit, and pass on what happens; a failure becomes the status of the call. */
@@ -24,6 +25,11 @@ export function generateWithProgress({ jobs, blobs }: GenerateDependencies) {
     const signal = waitingCallSignal(spec, request, context);
     const caller = callerOf(context);
     const options = submitOptionsOf(request, context);
+    if (request.validateOnly) {
+      const response = await validated({ jobs }, fromSpecMessage(spec), request, context);
+      yield create(GenerateWithProgressResponseSchema, response);
+      return;
+    }
     const job = await jobs.generate(fromSpecMessage(spec), options, caller, signal);
     try {
       for await (const event of jobs.follow(job, 0n, signal)) {

@@ -18,10 +18,11 @@ import { errorOfJob } from "../errors.ts";
 import { submitOptionsOf } from "../submit-options-of.ts";
 import { readImage } from "./read-image.ts";
 import { specOf } from "./required-spec.ts";
+import { validated } from "./validated.ts";
 import { waitingCallSignal, withJobId } from "./waiting-call.ts";
 
 export interface GenerateDependencies {
-  readonly jobs: Pick<JobService, "generate" | "follow" | "get">;
+  readonly jobs: Pick<JobService, "generate" | "follow" | "get" | "validate">;
   readonly blobs: Pick<BlobStore, "read">;
 }
 
@@ -32,6 +33,9 @@ export function generate({ jobs, blobs }: GenerateDependencies) {
     const signal = waitingCallSignal(specMessage, request, context);
     const caller = callerOf(context);
     const { preview: _, ...spec } = fromSpecMessage(specMessage); // nobody would see previews
+    if (request.validateOnly) {
+      return create(GenerateResponseSchema, await validated({ jobs }, spec, request, context));
+    }
     const job = await jobs.generate(spec, submitOptionsOf(request, context), caller, signal);
     try {
       const result = await resultOf(job, jobs, signal);

@@ -9,6 +9,7 @@ import { ServiceError } from "../../domain/errors.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import { callSignal } from "../call-signal.ts";
 import { callerOf } from "../caller-of.ts";
+import { toDryRunInit } from "../convert/dry-run.ts";
 import { toBatchMessage } from "../convert/job.ts";
 import { fromSpecMessage } from "../convert/spec.ts";
 import { type BatchEntry, expandBatch } from "../expand-batch.ts";
@@ -16,13 +17,22 @@ import { createMessageRules } from "../message-rules.ts";
 import { submitOptionsOf } from "../submit-options-of.ts";
 
 /** `JobService.SubmitBatch`. */
-export function submitBatch({ jobs }: { readonly jobs: Pick<JobService, "submitBatch" | "batchLimit"> }) {
+export function submitBatch({
+  jobs,
+}: {
+  readonly jobs: Pick<JobService, "submitBatch" | "batchLimit" | "validate">;
+}) {
   const rules = createMessageRules();
   return async (request: SubmitBatchRequest, context: HandlerContext): Promise<SubmitBatchResponse> => {
     const entries = expandBatch(request, jobs.batchLimit, rules);
     const specs = entries.map(({ spec }) => fromSpecMessage(spec));
     const options = submitOptionsOf(request, context);
     try {
+      if (request.validateOnly) {
+        const caller = callerOf(context);
+        const dryRuns = await jobs.validate(specs, options, caller, { isBatch: true }, callSignal(context));
+        return create(SubmitBatchResponseSchema, { dryRuns: dryRuns.map(toDryRunInit) });
+      }
       const batch = await jobs.submitBatch(specs, options, callerOf(context), callSignal(context));
       return create(SubmitBatchResponseSchema, { batch: toBatchMessage(batch) });
     } catch (error) {

@@ -96,6 +96,8 @@ const fail = (): never => {
 
 const unexpected: Jobs = {
   batchLimit: 10,
+  dryRun: fail,
+  validate: fail,
   submit: fail,
   generate: fail,
   submitBatch: fail,
