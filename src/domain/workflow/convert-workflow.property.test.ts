@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { readJson } from "../../lib/lossless-json.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClass, NodeInput } from "../node-class.ts";
 import { convertWorkflow } from "./convert-workflow.ts";
@@ -47,6 +49,95 @@ it("fails for nothing that can be parsed", () => {
     { numRuns: 2_000 },
   );
 });
+
+it("links only nodes that are there, whatever became of the file", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...savedTexts()),
+      fc.array(edits, { minLength: 1, maxLength: 6 }),
+      (text, made) => {
+        const workflow = readJson(text);
+        for (const edit of made) {
+          applyEdit(workflow, edit);
+        }
+        const { graph } = convertWorkflow(workflow, classes);
+        for (const { inputs } of Object.values(graph)) {
+          for (const value of Object.values(inputs)) {
+            expect(value).toBeDefined();
+            if (Array.isArray(value)) {
+              expect(value).toEqual([expect.any(String), expect.any(Number)]);
+              expect(graph).toHaveProperty([String(value[0])]);
+            }
+          }
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+/** A change of a file: the member at a place of it becomes `value`, or is taken out. */
+interface Edit {
+  /** From 0 to 1, of all members. */
+  readonly place: number;
+  readonly value?: unknown;
+}
+
+const edits: fc.Arbitrary<Edit> = fc.record(
+  {
+    place: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+    value: fc.constantFrom(
+      null,
+      -20,
+      -10,
+      0,
+      1,
+      4,
+      31,
+      "",
+      "x",
+      "-10",
+      true,
+      [],
+      {},
+      "PrimitiveNode",
+      "Reroute",
+      "GetNode",
+    ),
+  },
+  { requiredKeys: ["place"] },
+);
+
+function applyEdit(workflow: unknown, edit: Edit): void {
+  const members = [...membersOf(workflow)];
+  const [holder, key] = members[Math.floor(edit.place * members.length)] ?? [];
+  if (holder === undefined || key === undefined) {
+    return;
+  }
+  if ("value" in edit) {
+    Reflect.set(holder, key, structuredClone(edit.value));
+  } else if (Array.isArray(holder)) {
+    holder.splice(Number(key), 1);
+  } else {
+    Reflect.deleteProperty(holder, key);
+  }
+}
+
+function* membersOf(value: unknown): Generator<readonly [object, string]> {
+  if (typeof value === "object" && value !== null) {
+    for (const [key, member] of Object.entries(value)) {
+      yield [value, key];
+      yield* membersOf(member);
+    }
+  }
+}
+
+function savedTexts(): readonly string[] {
+  const folder = new URL("testdata/", import.meta.url);
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".api.json"))
+    .map((file) => readFileSync(new URL(file.replace(".api.json", ".json"), folder), "utf8"));
+}
 
 const memberNames = [
   "nodes",
