@@ -168,6 +168,18 @@ describe("convertWorkflow", () => {
     expect(graph["2:5"]?.inputs.width).toBe(768);
   });
 
+  it.each([2, 4])("leaves out a subgraph of mode %i within another one", (mode) => {
+    const subgraphs = [
+      { id: "outer", nodes: [{ id: 3, type: "inner", mode }, load] },
+      { id: "inner", nodes: [load] },
+    ];
+    const { graph } = convertWorkflow(
+      { nodes: [{ id: 9, type: "outer" }], definitions: { subgraphs } },
+      classes,
+    );
+    expect(Object.keys(graph)).toEqual(["9:1"]);
+  });
+
   it("counts what a subgraph showed of a class that the backend lacks", () => {
     const subgraph = {
       id: "s",
