@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { createAssetClient } from "./asset-client.ts";
 import { openConnection } from "./connection-options.ts";
 import type { ExitCode } from "./exit-code.ts";
 import type { Generation } from "./generation-options.ts";
@@ -21,7 +22,7 @@ export async function callService(
   return await runGenerate(
     createImageClient(channel),
     spec,
-    { ...options, serverName, job: toJobRequest(flags) },
+    { ...options, serverName, job: toJobRequest(flags), assets: createAssetClient(channel) },
     context,
     context.signal,
   );

@@ -2,6 +2,7 @@ import type { GenerationSpec } from "../../gen/comfyrpc/v1/generation_pb.js";
 import { type JobEvent, JobEventSchema } from "../../gen/comfyrpc/v1/job_event_pb.js";
 import { type GenerationResult, GenerationResultSchema } from "../../gen/comfyrpc/v1/result_pb.js";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import type { AssetClient } from "./asset-client.ts";
 import { createProgressView } from "./create-progress-view.ts";
 import { DeliveryError } from "./delivery-error.ts";
 import { errorJson, errorLines } from "./describe-error.ts";
@@ -10,8 +11,10 @@ import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { isExplained } from "./explained-error.ts";
 import type { ImageClient } from "./image-client.ts";
 import { ImageReceiver } from "./image-receiver.ts";
+import { ImageSaver } from "./image-saver.ts";
 import type { CliIo } from "./io.ts";
 import type { JobRequest } from "./job-options.ts";
+import { lostNotice } from "./lost-notice.ts";
 import { assertNotTaken, type OutputTarget } from "./output-target.ts";
 import { plainText } from "./plain-text.ts";
 import { PreviewFiles } from "./preview-files.ts";
@@ -36,6 +39,8 @@ export interface GenerateOptions {
   readonly serverName: string;
   /** What to ask of the job beside drawing. Default: nothing. */
   readonly job?: JobRequest;
+  /** Where to fetch what a workflow leaves beside images, to be saved with them. Default: it is not. */
+  readonly assets?: AssetClient;
 }
 
 /**
@@ -70,6 +75,7 @@ class GenerateRun {
   readonly #clock: Clock;
   readonly #images: ImageReceiver;
   readonly #previews: PreviewFiles | undefined;
+  readonly #outputs: ImageSaver | undefined;
   #jobId: string | undefined;
 
   constructor(client: ImageClient, spec: GenerationSpec, options: GenerateOptions, io: CliIo, clock: Clock) {
@@ -78,9 +84,12 @@ class GenerateRun {
     this.#options = options;
     this.#io = io;
     this.#clock = clock;
-    const { target, overwrite, previewDirectory } = options;
+    const { target, overwrite, previewDirectory, assets, quiet, json } = options;
     const { imageCount = 1 } = spec;
     const prompt = subjectOf(spec);
+    const onLost = quiet || json ? () => {} : lostNotice(io);
+    this.#outputs =
+      assets && new ImageSaver(assets, { target, overwrite }, { prompt, imageCount }, { onLost });
     this.#images = new ImageReceiver({ target, prompt, imageCount, overwrite });
     this.#previews = previewDirectory === undefined ? undefined : new PreviewFiles(previewDirectory, prompt);
   }
@@ -99,6 +108,9 @@ class GenerateRun {
       view.show(event);
       await this.#previews?.accept(event);
       await images.accept(event);
+      if (event.event.case === "output" && event.event.value.output) {
+        await this.#outputs?.saveOutput(event.event.value.output, signal);
+      }
       if (event.event.case === "completed" && event.event.value.result) return event.event.value.result;
     }
     throw new DeliveryError("the service ended the job without a result");
@@ -106,7 +118,7 @@ class GenerateRun {
 
   report(result: GenerationResult): void {
     const { json, quiet } = this.#options;
-    const files = this.#images.paths;
+    const files = this.#files;
     const previews = this.#previews?.paths;
     if (json) {
       const last = {
@@ -150,7 +162,11 @@ class GenerateRun {
   }
 
   #keptLines(): string[] {
-    return this.#images.paths.map((path) => `finished before that: ${path}`);
+    return this.#files.map((path) => `finished before that: ${path}`);
+  }
+
+  get #files(): readonly string[] {
+    return [...this.#images.paths, ...(this.#outputs?.paths ?? [])];
   }
 
   #writeJson(event: JobEvent): void {
