@@ -31,7 +31,7 @@ describe("parseOutput", () => {
 
 describe("fileNameFor", () => {
   it("names files in a directory by prompt, whole seed and format", () => {
-    expect(fileNameFor(parseOutput("out"), image, "A red fox", 1)).toEqual({
+    expect(fileNameFor(parseOutput("out"), image, "A red fox", 2)).toEqual({
       stem: "a-red-fox-18446744073709551615",
       extension: "jpg",
     });
@@ -39,8 +39,14 @@ describe("fileNameFor", () => {
 
   it("keeps the name of a file, and numbers it only if there are more", () => {
     const target = parseOutput("out/fox.jpeg");
-    expect(fileNameFor(target, image, "x", 1)).toEqual({ stem: "fox", extension: "jpeg" });
+    expect(fileNameFor(target, { ...image, index: 0 }, "x", 1)).toEqual({ stem: "fox", extension: "jpeg" });
     expect(fileNameFor(target, image, "x", 2)).toEqual({ stem: "fox-2", extension: "jpeg" });
+  });
+});
+
+describe("fileNameFor images that nobody could count beforehand", () => {
+  it("numbers those after the first", () => {
+    expect(fileNameFor(parseOutput("fox.jpg"), image, "x", 1).stem).toBe("fox-2");
   });
 });
 

@@ -73,7 +73,7 @@ export async function assertNotTaken(target: OutputTarget, imageCount: number): 
 }
 
 function numbered({ stem, extension }: FileName, index: number, imageCount: number): FileName {
-  return { stem: imageCount > 1 ? `${stem}-${index + 1}` : stem, extension };
+  return { stem: imageCount > 1 || index > 0 ? `${stem}-${index + 1}` : stem, extension };
 }
 
 /** The two parts of the last part of a path. */

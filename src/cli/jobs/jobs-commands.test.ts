@@ -134,7 +134,7 @@ describe("jobs", () => {
   it("shows its subcommands when it is given none, and refuses others", async () => {
     const alone = await runCli(["jobs"]);
     expect(alone).toMatchObject({ exitCode: 2, out: "" });
-    expect(alone.err).toMatch(/list .*\n.*get .*\n.*watch .*\n.*cancel .*\n.*delete /);
+    expect(alone.err).toMatch(/list .*\n.*get .*\n.*watch .*\n.*provenance .*\n.*cancel .*\n.*delete /);
     const wrong = await runCli(["jobs", "cancle"]);
     expect(wrong.exitCode).toBe(2);
     expect(wrong.err).toContain("Did you mean cancel?");
