@@ -137,6 +137,14 @@ describe("outpaint", () => {
     const picture = await pictureOf({ ...base, start: { case: "outpaint", value } });
     expect([picture.width, picture.height]).toEqual([136, 96]);
   });
+
+  it("gives the same picture again for the resolved spec", async () => {
+    const start = { case: "outpaint", value: { image: photo.input, rightPx: 3 } } as const;
+    const { result, images } = await generate({ prompt: "an owl", steps: 3, start });
+    const again = await generate(result?.resolvedSpec ?? {});
+    expect(again.result?.graphSha256).toBe(result?.graphSha256);
+    expect(await pixelsIn(again.images[0])).toEqual(await pixelsIn(images[0]));
+  });
 });
 
 describe("enlarging", () => {

@@ -54,9 +54,22 @@ function toTaskInit(task: ResolvedTask): SpecInit {
 }
 
 function toPicture(picture: ResolvedPicture): SpecInit {
-  const { type: _, start, hires, upscale, controlNets, refiner, modelFiles, ...plain } = picture;
+  const {
+    type: _,
+    widthPx,
+    heightPx,
+    start,
+    hires,
+    upscale,
+    controlNets,
+    refiner,
+    modelFiles,
+    ...plain
+  } = picture;
   return {
     ...plain,
+    // That of an outpainted picture follows from its image, and is refused beside it.
+    ...(start?.type !== "outpaint" && { widthPx, heightPx }),
     loras: picture.loras.map((lora) => ({ ...lora })),
     ...(start && { start: toStart(start) }),
     ...(hires && { hires: { ...hires, method: hiresMethods.toMessage[hires.method] } }),
