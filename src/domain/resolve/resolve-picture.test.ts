@@ -7,6 +7,7 @@ import { modelNames } from "../model-kind.ts";
 import { Problems } from "./problems.ts";
 import type { KnownNames, ResolveInputs } from "./resolve-inputs.ts";
 import { findCheckpoint, resolvePicture } from "./resolve-picture.ts";
+import { resolveUpscaleTask } from "./resolve-upscale.ts";
 
 const names: KnownNames = {
   models: {
@@ -245,7 +246,24 @@ describe("resolvePicture", () => {
     const tooLarge = { ...inputs, limits: { ...inputs.limits, maxUpscaledPixels: 1_000_000 } };
     expect(
       failure(() => resolve({ upscale: { ...upscale, factor: 4 } }, tooLarge)).details.violations,
-    ).toMatchObject([{ field: "spec.upscale" }]);
+    ).toMatchObject([{ field: "spec.upscale.factor" }]);
+  });
+
+  it.each([
+    ["spec.upscale.factor", { factor: 8 }],
+    ["spec.upscale.width_px", { widthPx: 16_384 }],
+  ])("refuses %s if it makes a side larger than ComfyUI scales to", (field, size) => {
+    const image = buildInputImage({ widthPx: 10, heightPx: 3_000 });
+    const problems = new Problems();
+    resolveUpscaleTask(
+      { type: "upscale", image, upscale: { model: "", scaling: "", ...size } },
+      inputs,
+      problems,
+    );
+    expect(failure(() => problems.throwIfAny())).toMatchObject({
+      message: expect.stringMatching(/no side may have more than 16384; enlarge it less/),
+      details: { violations: [{ field }] },
+    });
   });
 
   it("names every part of a model in several files that is not there or does not fit its family", () => {

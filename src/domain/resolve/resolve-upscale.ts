@@ -24,13 +24,7 @@ export function resolveUpscale(
 ): ResolvedUpscale {
   const model = knownUpscaler(spec.model, "spec.upscale.model", names.models.upscaler, problems);
   const target = targetOf(spec, from);
-  const reached = target ?? scaled(from, factorOfModel(spec.model));
-  problems.atMost(
-    target === undefined ? "spec.upscale.model" : "spec.upscale",
-    "pixels, width times height, after enlarging",
-    reached.widthPx * reached.heightPx,
-    limits.maxUpscaledPixels,
-  );
+  checkReached(fieldOfTarget(spec), target ?? scaled(from, factorOfModel(spec.model)), limits, problems);
   return {
     ...(model !== undefined && { model }),
     ...target,
@@ -56,6 +50,38 @@ export function knownUpscaler(
         name,
         listed,
       });
+}
+
+/** Largest side in the schema, and the largest that ComfyUI scales to. */
+const maxSidePx = 16_384;
+
+function checkReached(
+  field: string,
+  { widthPx, heightPx }: PixelSize,
+  { maxUpscaledPixels }: ResolveInputs["limits"],
+  problems: Problems,
+): void {
+  if (Math.max(widthPx, heightPx) > maxSidePx) {
+    problems.add(
+      field,
+      `the picture would have ${widthPx} x ${heightPx} pixels, and no side may have more than ${maxSidePx}; ` +
+        "enlarge it less",
+    );
+    return;
+  }
+  const unit = "pixels, width times height, after enlarging";
+  problems.atMost(field, unit, widthPx * heightPx, maxUpscaledPixels);
+}
+
+/** What says how large the picture becomes. */
+function fieldOfTarget({ factor, widthPx, heightPx }: UpscaleSpec): string {
+  if (factor !== undefined) {
+    return "spec.upscale.factor";
+  }
+  if (widthPx !== undefined) {
+    return "spec.upscale.width_px";
+  }
+  return heightPx !== undefined ? "spec.upscale.height_px" : "spec.upscale.model";
 }
 
 function targetOf({ factor, widthPx, heightPx }: UpscaleSpec, from: PixelSize): PixelSize | undefined {
