@@ -187,6 +187,7 @@ describe("resolvePicture", () => {
   it.each([
     ["is that of the image, in multiples of 8", {}, 4_194_304, [1_000, 496]],
     ["fits the limits of the server in the image's proportions", {}, 125_000, [496, 248]],
+    ["fits them where one side can be no shorter", {}, 4_096, [64, 64]],
     ["follows the given side in the image's proportions", { widthPx: 640 }, 4_194_304, [640, 312]],
     ["is what is given", { widthPx: 64, heightPx: 64 }, 4_194_304, [64, 64]],
   ])("gives a picture that is drawn over an image a size that %s", (_, size, maxPixels, expected) => {
@@ -206,6 +207,11 @@ describe("resolvePicture", () => {
     });
     expect(failure(() => resolve({ start: { ...start, rightPx: 2_000 } }))).toMatchObject({
       reason: "INVALID_FIELD",
+      details: { violations: [{ field: "spec.outpaint" }] },
+    });
+    const small = buildInputImage({ widthPx: 100, heightPx: 50 });
+    expect(failure(() => resolve({ start: { ...start, image: small } }))).toMatchObject({
+      message: expect.stringContaining("extend it more"),
       details: { violations: [{ field: "spec.outpaint" }] },
     });
   });

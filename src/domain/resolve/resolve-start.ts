@@ -1,7 +1,7 @@
 import type { ResolvedStart, StartSpec } from "../generation.ts";
 import type { InputImage } from "../input-image.ts";
 import type { Problems } from "./problems.ts";
-import { maxSidePx } from "./size.ts";
+import { maxSidePx, minSidePx } from "./size.ts";
 
 /** Fills in what a picture starts from, and notes images and masks that cannot do what they were given for. */
 export function resolveStart(start: StartSpec<InputImage>, problems: Problems): ResolvedStart {
@@ -21,11 +21,16 @@ export function resolveStart(start: StartSpec<InputImage>, problems: Problems): 
     case "outpaint": {
       const { image, leftPx, topPx, rightPx, bottomPx } = start;
       const [widthPx, heightPx] = [image.widthPx + leftPx + rightPx, image.heightPx + topPx + bottomPx];
+      const size = `the picture would have ${widthPx} x ${heightPx} pixels, and no side may have`;
       if (Math.max(widthPx, heightPx) > maxSidePx) {
         problems.add(
           "spec.outpaint",
-          `the picture would have ${widthPx} x ${heightPx} pixels, and no side may have more than ${maxSidePx}; ` +
-            "extend it less, or make the image smaller first",
+          `${size} more than ${maxSidePx}; extend it less, or make the image smaller first`,
+        );
+      } else if (Math.min(widthPx, heightPx) < minSidePx) {
+        problems.add(
+          "spec.outpaint",
+          `${size} fewer than ${minSidePx}; extend it more, or make the image larger first`,
         );
       }
       return {

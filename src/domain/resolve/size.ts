@@ -73,16 +73,17 @@ function likeModel(given: GivenSize, native: PixelSize, bounds: Bounds): PixelSi
   };
 }
 
-/** The size, both sides scaled alike until they are within the limits. */
+/** The size, both sides scaled alike until they are within the limits; of a long, thin one the longer side once more. */
 function fitted({ widthPx, heightPx }: PixelSize, bounds: Bounds): PixelSize {
   const scale = Math.min(
     1,
     maxSidePx / Math.max(widthPx, heightPx),
     Math.sqrt(bounds.maxPixels / (widthPx * heightPx)),
   );
+  const fittedPx = defaultSide(widthPx * scale, bounds.maxPixels / minSidePx, bounds);
   return {
-    widthPx: defaultSide(widthPx * scale, maxSidePx, bounds),
-    heightPx: defaultSide(heightPx * scale, maxSidePx, bounds),
+    widthPx: fittedPx,
+    heightPx: defaultSide(heightPx * scale, bounds.maxPixels / fittedPx, bounds),
   };
 }
 
