@@ -104,7 +104,8 @@ describe("TemplateResolver", () => {
     });
     await expect(stage.run({}, { alias: "production" })).rejects.toMatchObject({
       reason: "TEMPLATE_NOT_FOUND",
-      message: expect.stringMatching(/no alias production/),
+      message: expect.stringMatching(/^spec\.template\.alias: .* no alias production/),
+      details: { violations: [{ field: "spec.template.alias" }] },
     });
   });
 });

@@ -1,5 +1,5 @@
 import { commonNodeClasses } from "../catalog/common-node-classes.ts";
-import { isServiceError } from "../domain/errors.ts";
+import { isServiceError, ServiceError } from "../domain/errors.ts";
 import type { ParameterValue, ResolvedTemplate, TemplateTask, WorkflowTask } from "../domain/generation.ts";
 import type { GenerationPlan, PlannedInput } from "../domain/generation-plan.ts";
 import type { InputImage } from "../domain/input-image.ts";
@@ -70,7 +70,11 @@ export class TemplateResolver {
    */
   async prepare(task: TemplateTask, tenant: string, signal: AbortSignal): Promise<PreparedTemplate> {
     const { templates, inputImages } = this.#deps;
-    const template = await findTemplate(templates, tenant, task.name, revisionOf(task), signal);
+    const template = await findTemplate(templates, tenant, task.name, revisionOf(task), signal).catch(
+      (error: unknown) => {
+        throw isServiceError(error, "TEMPLATE_NOT_FOUND") ? inSpec(error) : error;
+      },
+    );
     const { plain, images: given } = await this.#read(template, task, signal);
     const images = new Map<string, InputImage>();
     for (const [name, source] of given) {
@@ -104,6 +108,21 @@ export class TemplateResolver {
       return await read(unknownNameMaxAgeMs);
     }
   }
+}
+
+/** The same failure, with its field as the caller of a spec wrote it. */
+function inSpec(error: ServiceError): ServiceError {
+  const violations = error.details.violations?.map(({ field, description }) => ({
+    field: `spec.template.${field}`,
+    description,
+  }));
+  const [first] = violations ?? [];
+  return new ServiceError(
+    error.reason,
+    `${first?.field}: ${error.message}`,
+    { ...error.details, ...(violations && { violations }) },
+    { cause: error },
+  );
 }
 
 function revisionOf({ revision }: TemplateTask): TemplateRevision {

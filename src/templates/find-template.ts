@@ -21,23 +21,27 @@ export async function findTemplate(
   throw templateNotFound(name, newest === undefined ? { type: "newest" } : revision);
 }
 
-/** There is no template of that name, or, if it says which, no such version or alias of it. */
+/**
+ * There is no template of that name, or, if it says which, no such version or alias of it. The violation names the field
+ * beside the name that says so: `name`, `version` or `alias`.
+ */
 export function templateNotFound(name: string, revision: TemplateRevision): ServiceError {
   switch (revision.type) {
     case "newest":
-      return new ServiceError(
-        "TEMPLATE_NOT_FOUND",
-        `there is no template ${name}; ListTemplates has those there are`,
-      );
+      return notFound("name", `there is no template ${name}; ListTemplates has those there are`);
     case "version":
-      return new ServiceError(
-        "TEMPLATE_NOT_FOUND",
+      return notFound(
+        "version",
         `the template ${name} has no version ${revision.version}; ListTemplateVersions has those there are`,
       );
     case "alias":
-      return new ServiceError(
-        "TEMPLATE_NOT_FOUND",
+      return notFound(
+        "alias",
         `the template ${name} has no alias ${revision.alias}; ListTemplateVersions has those there are`,
       );
   }
+}
+
+function notFound(field: string, description: string): ServiceError {
+  return new ServiceError("TEMPLATE_NOT_FOUND", description, { violations: [{ field, description }] });
 }

@@ -196,7 +196,7 @@ describe.each(workflowClientKinds)("templates over $name", ({ name: protocol, co
       "an unknown version",
       ({ workflows }) =>
         workflows.getTemplateSchema({ name: "upscale", revision: { case: "version", value: 99 } }),
-      { code: "NotFound", reason: "TEMPLATE_NOT_FOUND" },
+      { code: "NotFound", reason: "TEMPLATE_NOT_FOUND", fields: ["version"] },
     ],
     [
       "an alias to no version",
@@ -297,7 +297,8 @@ describe.each(workflowClientKinds)("running templates over $name", ({ name: prot
     );
     expectNoLeak(failure.everything);
     const none = await failureOf(client.jobs.submitJob({ spec: { template: { name: "none-such" } } }));
-    expect(none).toMatchObject({ code: "NotFound", reason: "TEMPLATE_NOT_FOUND" });
+    const fields = ["spec.template.name"];
+    expect(none).toMatchObject({ code: "NotFound", reason: "TEMPLATE_NOT_FOUND", fields });
   });
 
   it("a default that the backend does not have is named as that of its parameter", async () => {

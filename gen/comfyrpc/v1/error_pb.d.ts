@@ -363,7 +363,7 @@ export enum ErrorReason {
   NODE_NOT_ALLOWED = 34,
 
   /**
-   * `NOT_FOUND`: there is no such template, or no such version or alias of it.
+   * `NOT_FOUND`: there is no such template, or no such version or alias of it; `BadRequest` says which.
    *
    * @generated from enum value: ERROR_REASON_TEMPLATE_NOT_FOUND = 35;
    */
