@@ -13,6 +13,7 @@ import { replayCommand } from "./replay/replay-command.ts";
 import { submitCommand } from "./submit-command.ts";
 import { templatesCommand } from "./templates/templates-command.ts";
 import { upscaleCommand } from "./upscale-command.ts";
+import { workflowCommand } from "./workflow/workflow-command.ts";
 
 /** The commands that only talk to a service, in the order in which the help lists them. */
 export function clientCommands(context: CliContext): Command[] {
@@ -25,6 +26,7 @@ export function clientCommands(context: CliContext): Command[] {
     replayCommand(context),
     assetsCommand(context),
     templatesCommand(context),
+    workflowCommand(context),
     modelsCommand(context),
     samplersCommand(context),
     schedulersCommand(context),
