@@ -11,14 +11,15 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_comfyrpc_v1_error: GenFile;
 
 /**
- * What went wrong in a workflow. A detail of calls that fail with `WORKFLOW_REJECTED`, `NODE_FAILED` or
- * `OUT_OF_MEMORY`; left out if ComfyUI named no node.
+ * What went wrong in a workflow. A detail of calls that fail with `WORKFLOW_INVALID`, `NODE_NOT_ALLOWED`,
+ * `WORKFLOW_REJECTED`, `NODE_FAILED` or `OUT_OF_MEMORY`; left out if no node is to blame.
  *
  * @generated from message comfyrpc.v1.WorkflowFailure
  */
 export declare type WorkflowFailure = Message<"comfyrpc.v1.WorkflowFailure"> & {
   /**
-   * The nodes that ComfyUI complained of.
+   * The nodes that the service or ComfyUI complained of, as many as fit into a status: `WorkflowService.ValidateWorkflow`
+   * names all.
    *
    * @generated from field: repeated comfyrpc.v1.NodeFailure nodes = 1;
    */
