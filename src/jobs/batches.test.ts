@@ -1,11 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { buildSpec } from "../../test/support/generations.ts";
+import { buildInputImage, buildSpec } from "../../test/support/generations.ts";
 import { ScriptedBackend } from "../../test/support/scripted-backend.ts";
 import { runUntilStopped, ScriptedEngine } from "../../test/support/scripted-engine.ts";
 import { caller, never, openJobsHome, plain, repeatable, startAlone } from "../../test/support/start-jobs.ts";
+import type { ImageSource } from "../domain/input-image.ts";
 import { isLastEvent, isLasting } from "../domain/job-event.ts";
 
-const specs = ["one", "two", "three"].map((prompt) => buildSpec({ prompt }));
+const hourMs = 3_600_000;
+const prompts = ["one", "two", "three"];
+const specs = prompts.map((prompt) => buildSpec({ prompt }));
 const absent = "00000000-0000-4000-8000-000000000000";
 
 describe("a batch", () => {
@@ -14,8 +17,8 @@ describe("a batch", () => {
     const { service } = alone.replica;
     const batch = await service.submitBatch(specs, { ...plain, labels: { of: "all" } }, caller, never);
     expect(batch.jobs).toMatchObject(
-      specs.map(({ task }, index) => ({
-        generation: { task },
+      prompts.map((prompt, index) => ({
+        generation: { task: { prompt } },
         labels: { of: "all" },
         batch: { id: batch.id, index },
       })),
@@ -27,6 +30,38 @@ describe("a batch", () => {
     await expect(service.getBatch(absent, caller, never)).rejects.toMatchObject({
       reason: "BATCH_NOT_FOUND",
     });
+  });
+
+  it("looks at each image once, however many of its specs have it", async () => {
+    const url = { type: "url", url: "https://images.example/a.png" } as const;
+    const data = Buffer.from("a picture");
+    const over = (image: ImageSource) => buildSpec({ start: { type: "imageToImage", image }, denoise: 0.5 });
+    const grid = [url, { ...url }, { type: "data", data }, { type: "data", data }] as const;
+    const looks: ImageSource[] = [];
+    const image = buildInputImage();
+    const inputImages = {
+      async resolve(source: ImageSource) {
+        looks.push(source);
+        return image;
+      },
+    };
+    await using alone = await startAlone(new ScriptedEngine(), {}, inputImages);
+    const createTime = alone.home.clock.now();
+    await alone.home.assets.pinBlob(image.assetId, never);
+    await alone.home.assets.put(
+      {
+        ...{ id: image.assetId, tenant: caller.tenant, fileName: "", sizeBytes: 1, mediaType: "image/png" },
+        ...{ widthPx: 640, heightPx: 480, createTime, expireTime: new Date(createTime.getTime() + hourMs) },
+      },
+      never,
+    );
+    const { service } = alone.replica;
+    const call = { isBatch: true } as const;
+    expect(await service.validate(grid.map(over), plain, caller, call, never)).toHaveLength(4);
+    expect(looks.map(({ type }) => type)).toEqual(["url", "data"]);
+    const { jobs } = await service.submitBatch(grid.map(over), plain, caller, never);
+    expect(jobs).toHaveLength(4);
+    expect(looks.map(({ type }) => type)).toEqual(["url", "data", "url", "data"]);
   });
 
   it("is refused as a whole if one spec is wrong, whose fields are named", async () => {

@@ -31,6 +31,11 @@ export class DryRunner {
     this.#deps = deps;
   }
 
+  /** The same for the specs of one call: see `SpecResolver.forCall`. */
+  forCall(): DryRunner {
+    return new DryRunner({ ...this.#deps, resolver: this.#deps.resolver.forCall() });
+  }
+
   /**
    * A spec that is wrong is no failure.
    *

@@ -28,7 +28,7 @@ import type { GraphProblem } from "../domain/workflow/graph-problem.ts";
 import { type Catalog, type Engine, isUsable } from "../engine/engine.ts";
 import { canonicalJson } from "../lib/canonical-json.ts";
 import type { TemplateStore } from "../storage/template-store.ts";
-import { type InputImages, withImages } from "./task-images.ts";
+import { type InputImages, lookingOnce, withImages } from "./task-images.ts";
 import { TemplateResolver, templateFields } from "./template-resolver.ts";
 import {
   type ExaminedWorkflow,
@@ -98,6 +98,14 @@ export class SpecResolver {
     this.#deps = deps;
     this.#workflows = new WorkflowResolver(options, deps.engines);
     this.#templates = new TemplateResolver(options.catalogMaxAgeMs, { ...deps, workflows: this.#workflows });
+  }
+
+  /** The same for the specs of one call, which looks at each of their images once. */
+  forCall(): SpecResolver {
+    return new SpecResolver(this.#options, {
+      ...this.#deps,
+      inputImages: lookingOnce(this.#deps.inputImages),
+    });
   }
 
   /**

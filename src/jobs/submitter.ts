@@ -124,9 +124,10 @@ export class Submitter {
     signal: AbortSignal,
   ): Promise<DryRun[]> {
     this.#retentionOf(options);
+    const dryRunner = this.#deps.dryRunner.forCall();
     const dryRuns: DryRun[] = [];
     for (const [i, spec] of specs.entries()) {
-      const dryRun = await this.#deps.dryRunner.run(spec, caller, signal);
+      const dryRun = await dryRunner.run(spec, caller, signal);
       if (dryRun.error !== undefined) {
         throw isBatch ? inBatch(dryRun.error, i) : dryRun.error;
       }
@@ -194,14 +195,13 @@ export class Submitter {
     signal: AbortSignal,
   ): Promise<MadeJob[]> {
     const retentionMs = this.#retentionOf(options);
+    const resolver = this.#deps.resolver.forCall();
     const jobs: MadeJob[] = [];
     for (const [i, spec] of specs.entries()) {
       const id = randomUUID();
-      const resolved = await this.#deps.resolver
-        .resolve(spec, id, caller.tenant, signal)
-        .catch((error: unknown) => {
-          throw isBatch && error instanceof ServiceError ? inBatch(error, i) : error;
-        });
+      const resolved = await resolver.resolve(spec, id, caller.tenant, signal).catch((error: unknown) => {
+        throw isBatch && error instanceof ServiceError ? inBatch(error, i) : error;
+      });
       const result = spec.allowReuse ? await this.#reuse(resolved.reuseKey, caller, signal) : undefined;
       jobs.push({
         id,

@@ -11,6 +11,38 @@ export interface InputImages {
   resolve(source: ImageSource, field: string, tenant: string, signal: AbortSignal): Promise<InputImage>;
 }
 
+/**
+ * The same, but each image is looked for once, however many of the specs of one call name it: those of a grid have theirs
+ * in common, and what is at a URL must be the same picture for all of them. Meant for one call, of one tenant.
+ */
+export function lookingOnce(inputImages: InputImages): InputImages {
+  const found = new Map<string | Uint8Array, InputImage>();
+  return {
+    async resolve(source, field, tenant, signal) {
+      const key = keyOf(source);
+      const known = found.get(key);
+      if (known !== undefined) {
+        return known;
+      }
+      const image = await inputImages.resolve(source, field, tenant, signal);
+      found.set(key, image);
+      return image;
+    },
+  };
+}
+
+/** Bytes are told apart by where they are in memory, as comparing them is what should not be done again and again. */
+function keyOf(source: ImageSource): string | Uint8Array {
+  switch (source.type) {
+    case "asset":
+      return `asset ${source.assetId}`;
+    case "data":
+      return source.data;
+    case "url":
+      return `url ${source.url}`;
+  }
+}
+
 type LookUp = (source: ImageSource, field: string) => Promise<InputImage>;
 
 /** The same task, each of its images looked at, one after the other. */

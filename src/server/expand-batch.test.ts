@@ -80,11 +80,6 @@ describe("a grid", () => {
     ]);
   });
 
-  it("gives each job a spec of its own", () => {
-    const [a, b] = expand({ base: { prompt: "fox", loras: [{ name: "ink" }] }, seeds: [1n, 2n] });
-    expect(a?.loras[0]).not.toBe(b?.loras[0]);
-  });
-
   it("may be as large as the limit, and not one job larger", () => {
     expect(expand({ base: { prompt: "fox" }, seeds: [1n, 2n, 3n] }, 3)).toHaveLength(3);
     expect(violationsOf({ base: { prompt: "fox" }, seeds: [1n, 2n, 3n], steps: [1, 2] }, 5)).toEqual({
@@ -117,6 +112,19 @@ describe("a grid", () => {
       "grid.base.width_px": "must be a multiple of 8",
       "grid.base.loras[0].name": expect.any(String),
     });
+  });
+
+  it("holds the images of its base once, however many jobs it comes to", () => {
+    const data = Buffer.from("a large picture");
+    const start = {
+      case: "imageToImage",
+      value: { image: { source: { case: "data", value: data } } },
+    } as const;
+    const specs = expand({ base: { prompt: "fox", start }, seeds: [1n, 2n, 3n] });
+    expect(specs.map(({ seed }) => seed)).toEqual([1n, 2n, 3n]);
+    for (const { start: started } of specs) {
+      expect(started.case === "imageToImage" && started.value.image?.source.value).toBe(data);
+    }
   });
 
   it("takes no value from the base that it has values for, and checks the others there", () => {

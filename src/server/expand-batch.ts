@@ -1,4 +1,4 @@
-import { clone } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { BatchGrid } from "../../gen/comfyrpc/v1/batch_pb.js";
 import { type GenerationSpec, GenerationSpecSchema } from "../../gen/comfyrpc/v1/generation_pb.js";
 import type { SubmitBatchRequest } from "../../gen/comfyrpc/v1/job_service_pb.js";
@@ -57,7 +57,8 @@ function expandGrid(grid: BatchGrid, limit: number, rules: MessageRules): BatchE
   );
   const violations = new Map<string, FieldViolation>();
   const entries = points.map((point): BatchEntry => {
-    const spec = clone(GenerationSpecSchema, base);
+    // What the values of the axes replace are fields of the spec itself: all below is shared, inline images above all.
+    const spec = Object.assign(create(GenerationSpecSchema), base);
     for (const { value } of point) {
       value.set(spec);
     }

@@ -12,6 +12,7 @@ import type { JobService } from "../../src/jobs/job-service.ts";
 import { type Jobs, type JobsOptions, startJobs } from "../../src/jobs/start-jobs.ts";
 import type { StoreWatch } from "../../src/jobs/store-watch.ts";
 import type { SubmitOptions } from "../../src/jobs/submit-options.ts";
+import type { InputImages } from "../../src/jobs/task-images.ts";
 import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { AssetStore } from "../../src/storage/asset-store.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
@@ -140,7 +141,11 @@ export interface JobsHome extends AsyncDisposable {
   readonly bus: EventBus;
 
   /** Sets a process to work on the stores, with an owner of its own. */
-  start(engines: Engine | readonly Engine[], options?: Partial<JobsOptions>): Replica;
+  start(
+    engines: Engine | readonly Engine[],
+    options?: Partial<JobsOptions>,
+    inputImages?: InputImages,
+  ): Replica;
 
   /** Closes the stores and opens them anew, as after a restart of the process that had them alone. */
   reopen(): Promise<void>;
@@ -172,7 +177,8 @@ export async function openJobsHome(databaseUrl?: string): Promise<JobsHome> {
     get bus() {
       return stores.bus;
     },
-    start: (engines, options = {}) => startReplica([engines].flat(), options, stores, clock),
+    start: (engines, options = {}, inputImages = noImages) =>
+      startReplica([engines].flat(), options, inputImages, stores, clock),
     async reopen() {
       await stores[Symbol.asyncDispose]();
       stores = await openStores(directory, clock, databaseUrl);
@@ -189,10 +195,11 @@ export async function openJobsHome(databaseUrl?: string): Promise<JobsHome> {
 export async function startAlone(
   engines: Engine | readonly Engine[],
   options: Partial<JobsOptions> = {},
+  inputImages?: InputImages,
 ): Promise<{ readonly home: JobsHome; readonly replica: Replica } & AsyncDisposable> {
   await using made = new AsyncDisposableStack();
   const home = made.use(await openJobsHome());
-  const replica = made.use(home.start(engines, options));
+  const replica = made.use(home.start(engines, options, inputImages));
   const owned = made.move();
   return { home, replica, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -219,9 +226,14 @@ async function openStores(directory: string, clock: Clock, databaseUrl?: string)
   return { jobs, assets, blobs, bus, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+const noImages: InputImages = {
+  resolve: (_, field) => Promise.reject(new Error(`${field} is not for these tests`)),
+};
+
 function startReplica(
   engines: readonly Engine[],
   options: Partial<JobsOptions>,
+  inputImages: InputImages,
   { jobs, assets, blobs, bus }: Stores,
   clock: Clock,
 ): Replica {
@@ -239,9 +251,7 @@ function startReplica(
       codec: sharpImageCodec,
       clock,
       logger: log.logger,
-      inputImages: {
-        resolve: (_, field) => Promise.reject(new Error(`${field} is not for these tests`)),
-      },
+      inputImages,
       templates: { get: async () => undefined },
       randomSeed: () => 7n,
     },
