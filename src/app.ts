@@ -10,6 +10,7 @@ import {
   assetOptions,
   catalogOptions,
   fetchLimits,
+  inputImageOptions,
   jobsOptions,
   listenerOptions,
   serverFacts,
@@ -85,7 +86,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     clock: systemClock,
   });
   const limits = fetchLimits(config);
-  const inputImages = new InputImages({
+  const inputImages = new InputImages(inputImageOptions(config), {
     assetService: assets,
     assets: stores.assets,
     blobs: stores.blobs,

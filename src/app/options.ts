@@ -1,4 +1,5 @@
 import type { AssetServiceOptions } from "../assets/asset-service.ts";
+import type { InputImagesOptions } from "../assets/input-images.ts";
 import type { CatalogServiceOptions } from "../catalog/catalog-service.ts";
 import type { Config } from "../config/config.ts";
 import { defaultInlineLimitBytes } from "../domain/resolve/resolve-output.ts";
@@ -69,6 +70,11 @@ export function assetOptions(config: Config): AssetServiceOptions {
     directLinks: config.s3DirectLinks,
     ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
   };
+}
+
+/** What `config` says about images that jobs read: an upload, or the largest picture that a job makes. */
+export function inputImageOptions(config: Config): InputImagesOptions {
+  return { maxPixels: Math.max(config.maxUploadPixels, config.maxUpscaledPixels, config.maxPixels) };
 }
 
 /** How fresh the answers about what backends have are. */

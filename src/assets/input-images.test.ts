@@ -12,6 +12,7 @@ import {
 } from "../../test/support/open-assets.ts";
 import { ServiceError } from "../domain/errors.ts";
 import type { UrlFetcher } from "../fetching/url-fetcher.ts";
+import type { InspectLimits } from "../imaging/image-codec.ts";
 import { sharpImageCodec } from "../imaging/sharp/sharp-image-codec.ts";
 import { photo } from "../imaging/testing/pictures.ts";
 import { unreferencedInputMs } from "./asset-service.ts";
@@ -164,6 +165,27 @@ describe("an input image", () => {
     });
   });
 
+  it("that a job has made is refused too if it is too large to be looked at", async () => {
+    await using stage = await openStage();
+    const createTime = stage.clock.now();
+    const rest = { tenant: "", mediaType: "image/png", fileName: "", createTime };
+    const expireTime = new Date(createTime.getTime() + 3_600_000);
+    const png = await makePng(2_000, 1_000);
+    await using blob = await stage.blobs.stage(inPieces(png), png.length, never);
+    await blob.commit(never);
+    await stage.store.put({ id: blob.sha256, sizeBytes: png.length, ...rest, expireTime }, never);
+    await expect(stage.resolve({ type: "asset", assetId: blob.sha256 })).rejects.toMatchObject({
+      reason: "INPUT_REJECTED",
+      details: { metadata: { width_px: "2000", max_pixels: "1000000" }, violations: [{ field }] },
+    });
+    const id = "c".repeat(64);
+    await stage.store.put({ id, sizeBytes: 4_000_001, ...rest, expireTime }, never);
+    await expect(stage.resolve({ type: "asset", assetId: id })).rejects.toMatchObject({
+      reason: "ASSET_TOO_LARGE",
+      details: { metadata: { limit_bytes: "4000000" }, violations: [{ field }] },
+    });
+  });
+
   it("is no asset that is something else, nor another tenant's", async () => {
     await using stage = await openStage();
     const id = "b".repeat(64);
@@ -184,12 +206,15 @@ async function openStage(fetcher?: UrlFetcher) {
   const { assets: assetService, store: assets, blobs, clock } = fixture;
   const stage = { looks: 0 };
   const codec = {
-    toInput: (data: Uint8Array) => {
+    toInput: (data: Uint8Array, limits: InspectLimits) => {
       stage.looks++;
-      return sharpImageCodec.toInput(data);
+      return sharpImageCodec.toInput(data, limits);
     },
   };
-  const inputs = new InputImages({ assetService, assets, blobs, codec, clock, ...(fetcher && { fetcher }) });
+  const inputs = new InputImages(
+    { maxPixels: 1_000_000 },
+    { assetService, assets, blobs, codec, clock, ...(fetcher && { fetcher }) },
+  );
   return Object.assign(stage, fixture, {
     resolve: (source: Parameters<InputImages["resolve"]>[0], tenant = "") =>
       inputs.resolve(source, field, tenant, never),

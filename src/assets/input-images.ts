@@ -12,6 +12,11 @@ import type { AssetRecord, AssetStore } from "../storage/asset-store.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import { type AssetService, unreferencedInputMs } from "./asset-service.ts";
 
+export interface InputImagesOptions {
+  /** Largest picture, width times height, in pixels. A file may be as large as that many pixels are uncompressed. */
+  readonly maxPixels: number;
+}
+
 export interface InputImagesDependencies {
   readonly assetService: Pick<AssetService, "get" | "takeInput">;
   readonly assets: Pick<AssetStore, "get" | "pinBlob" | "put">;
@@ -33,16 +38,21 @@ const decodedAtOnce = 2;
 
 const chunkBytes = 1_048_576;
 
+/** Three colours and alpha, 8 bits each. */
+const bytesPerPixel = 4;
+
 /**
  * Finds, stores and looks at the images that jobs read. A file that backends may read in different ways, or not at all,
  * is replaced by a PNG of it, which is an asset too.
  */
 export class InputImages {
+  readonly #maxPixels: number;
   readonly #deps: InputImagesDependencies;
   readonly #known = new LRUCache<string, Known>({ max: 10_000 });
   readonly #decodes = new Slots(decodedAtOnce);
 
-  constructor(deps: InputImagesDependencies) {
+  constructor({ maxPixels }: InputImagesOptions, deps: InputImagesDependencies) {
+    this.#maxPixels = maxPixels;
     this.#deps = deps;
   }
 
@@ -109,13 +119,28 @@ export class InputImages {
     if (!isUploadMediaType(asset.mediaType)) {
       throw notAnImage();
     }
+    this.#assertFitsMemory(asset);
     const original = Buffer.concat(
       await Array.fromAsync(this.#deps.blobs.read(asset.id, { offset: 0, chunkBytes }, signal)),
     );
-    const { data, ...facts } = await this.#deps.codec.toInput(original);
+    const { data, ...facts } = await this.#deps.codec.toInput(original, {
+      maxPixels: this.#maxPixels,
+    });
     signal.throwIfAborted();
     const assetId = data === original ? asset.id : await this.#store(data, facts, asset.tenant, signal);
     return { ...facts, assetId };
+  }
+
+  /** Uploads were measured when they came in; what a workflow left may be of any size. */
+  #assertFitsMemory({ sizeBytes }: AssetRecord): void {
+    const limitBytes = this.#maxPixels * bytesPerPixel;
+    if (sizeBytes > limitBytes) {
+      throw new ServiceError(
+        "ASSET_TOO_LARGE",
+        `the file has ${sizeBytes} bytes; images that jobs read have at most ${limitBytes}`,
+        { metadata: { limit_bytes: `${limitBytes}` } },
+      );
+    }
   }
 
   async #store(

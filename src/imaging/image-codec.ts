@@ -43,17 +43,17 @@ export interface ImageCodec {
   strip(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
 
   /**
-   * Makes of an image that was inspected one that every backend reads, and in the same way: a still picture of 8 bits in
-   * PNG, JPEG or WebP. That is the file itself where it is such a one, else a PNG of it, in sRGB, of its first frame,
-   * turned as its metadata say, and without them.
+   * Makes of an image one that every backend reads, and in the same way: a still picture of 8 bits in PNG, JPEG or WebP.
+   * That is the file itself where it is such a one, else a PNG of it, in sRGB, of its first frame, turned as its metadata
+   * say, and without them. Nothing is decoded of one that is too large.
    *
-   * @throws ServiceError `ASSET_REJECTED` if it is no image, or damaged
+   * @throws ServiceError `ASSET_REJECTED` if it is no image, is damaged, or its first frame has too many pixels
    */
-  toInput(data: Uint8Array): Promise<InputPicture>;
+  toInput(data: Uint8Array, limits: InspectLimits): Promise<InputPicture>;
 }
 
 export interface InspectLimits {
-  /** Most pixels, those of all frames of an animation together. */
+  /** Most pixels, those of all frames together where all of an animation is looked at. */
   readonly maxPixels: number;
 }
 

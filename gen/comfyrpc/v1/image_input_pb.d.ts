@@ -12,7 +12,8 @@ export declare const file_comfyrpc_v1_image_input: GenFile;
 
 /**
  * An image that a job reads, by one of three ways. PNG, JPEG, WebP, GIF (its first frame) and AVIF are understood; a
- * photo that its metadata says to turn is turned.
+ * photo that its metadata says to turn is turned. It may have as many pixels as an upload, or as the largest picture that
+ * the server makes.
  *
  * One that cannot be used fails with `INVALID_ARGUMENT`, reason `INPUT_REJECTED`, and a `BadRequest` detail that names
  * the field and says what would do. In `resolved_spec` every image is an `asset_id`.

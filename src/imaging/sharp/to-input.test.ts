@@ -4,6 +4,7 @@ import { animation, photo } from "../testing/pictures.ts";
 import { pngChunk, withPngChunk } from "../testing/png-chunks.ts";
 import { toInput } from "./to-input.ts";
 
+const limits = { maxPixels: 2_000 };
 const opaque = { widthPx: 30, heightPx: 20, hasTransparency: false };
 const transparent = { ...opaque, hasTransparency: true };
 
@@ -71,7 +72,7 @@ describe("toInput leaves as it is", () => {
     ],
   ] as const)("%s", async (_what, make, facts) => {
     const data = await make();
-    const { data: same, mediaType, ...found } = await toInput(data);
+    const { data: same, mediaType, ...found } = await toInput(data, limits);
     expect(same).toBe(data);
     expect(mediaType).toBe(`image/${(await sharp(data).metadata()).format}`);
     expect(found).toEqual(facts);
@@ -82,7 +83,7 @@ describe("toInput leaves as it is", () => {
       .withMetadata({ orientation: 6 })
       .jpeg()
       .toBuffer();
-    expect(await toInput(data)).toEqual({
+    expect(await toInput(data, limits)).toEqual({
       data,
       mediaType: "image/jpeg",
       widthPx: 20,
@@ -146,7 +147,7 @@ describe("toInput makes a plain PNG of", () => {
     ],
   ] as const)("%s", async (_what, make, facts) => {
     const data = await make();
-    const { data: png, mediaType, ...found } = await toInput(data);
+    const { data: png, mediaType, ...found } = await toInput(data, limits);
     expect(mediaType).toBe("image/png");
     expect(found).toEqual(facts);
     expect(await sharp(png).metadata()).toMatchObject({ format: "png", depth: "uchar", space: "srgb" });
@@ -154,7 +155,7 @@ describe("toInput makes a plain PNG of", () => {
   });
 
   it.each(["gif", "webp"] as const)("the first frame of an animated %s", async (format) => {
-    const { data, ...facts } = await toInput(await animation(format, 3));
+    const { data, ...facts } = await toInput(await animation(format, 3), limits);
     expect(facts).toEqual({ mediaType: "image/png", widthPx: 50, heightPx: 40, hasTransparency: false });
     const [r, g, b] = await sharp(data).raw().toBuffer();
     expect(Math.max(Math.abs(0 - (r ?? 0)), Math.abs(255 - (g ?? 0)), Math.abs(90 - (b ?? 0)))).toBeLessThan(
@@ -165,7 +166,7 @@ describe("toInput makes a plain PNG of", () => {
   it("a PNG in which a colour counts as transparent", async () => {
     const black = sharp({ create: { width: 30, height: 20, channels: 3, background: "#000" } });
     const data = withPngChunk(await black.png().toBuffer(), pngChunk("tRNS", Buffer.alloc(6)));
-    const { data: png, ...facts } = await toInput(data);
+    const { data: png, ...facts } = await toInput(data, limits);
     expect(facts).toEqual({ mediaType: "image/png", ...transparent });
     expect((await sharp(png).metadata()).channels).toBe(4);
   });
@@ -173,7 +174,7 @@ describe("toInput makes a plain PNG of", () => {
   it("an animated PNG", async () => {
     const still = await photo(30, 20);
     const animated = withPngChunk(still, pngChunk("acTL", Buffer.of(0, 0, 0, 1, 0, 0, 0, 0)));
-    const { data: png, ...facts } = await toInput(animated);
+    const { data: png, ...facts } = await toInput(animated, limits);
     expect(facts).toEqual({ mediaType: "image/png", ...opaque });
     expect(Buffer.from(png).includes("acTL")).toBe(false);
     expect(await differenceOf(png, still)).toBe(0);
@@ -185,7 +186,7 @@ describe("toInput makes a plain PNG of", () => {
       .withExifMerge({ IFD0: { Copyright: "me" } })
       .avif()
       .toBuffer();
-    const { data: png, ...facts } = await toInput(data);
+    const { data: png, ...facts } = await toInput(data, limits);
     expect(facts).toEqual({ mediaType: "image/png", widthPx: 20, heightPx: 30, hasTransparency: false });
     expect((await sharp(png).metadata()).exif).toBeUndefined();
   });
@@ -195,7 +196,7 @@ it.each([
   ["no image", Buffer.from("%PDF-1.7")],
   ["a damaged one", Buffer.from("\x89PNG\r\n\x1a\nnothing more", "latin1")],
 ])("toInput refuses %s", async (_what, data) => {
-  await expect(toInput(data)).rejects.toMatchObject({ reason: "ASSET_REJECTED" });
+  await expect(toInput(data, limits)).rejects.toMatchObject({ reason: "ASSET_REJECTED" });
 });
 
 /** The largest difference of two pictures in any channel, in 8 bits. */
@@ -206,3 +207,13 @@ async function differenceOf(a: Uint8Array, b: Uint8Array): Promise<number> {
   expect(second?.length).toBe(first?.length);
   return Math.max(...(first ?? []).map((value, i) => Math.abs(value - (second?.[i] ?? 0))));
 }
+
+it("toInput decodes nothing that has more pixels than the limit", async () => {
+  const refused = expect.objectContaining({
+    reason: "ASSET_REJECTED",
+    message: expect.stringContaining("30x20 pixels"),
+  });
+  await expect(toInput(await photo(30, 20), { maxPixels: 599 })).rejects.toEqual(refused);
+  const broken = (await photo(30, 20)).subarray(0, 100);
+  await expect(toInput(broken, { maxPixels: 599 })).rejects.toEqual(refused);
+});

@@ -1,28 +1,39 @@
 import sharp, { type Metadata, type Sharp } from "sharp";
-import type { InputPicture } from "../image-codec.ts";
+import type { InputPicture, InspectLimits } from "../image-codec.ts";
 import { detectMediaType, type UploadMediaType } from "../media-type.ts";
-import { damaged, notAnImage } from "../rejections.ts";
+import { damaged, notAnImage, tooManyPixels } from "../rejections.ts";
 import { hasTransparentColour, isAnimatedPng } from "../strip-metadata.ts";
 
 /** See `ImageCodec.toInput`. */
-export async function toInput(data: Uint8Array): Promise<InputPicture> {
+export async function toInput(data: Uint8Array, { maxPixels }: InspectLimits): Promise<InputPicture> {
   const mediaType = detectMediaType(data);
   if (mediaType === undefined) {
     throw notAnImage();
   }
-  try {
-    const facts = await open(data).metadata();
-    if (isPlain(data, mediaType, facts)) {
-      const { width: widthPx, height: heightPx } = facts.autoOrient;
-      return { data, mediaType, widthPx, heightPx, hasTransparency: await hasTransparency(data, facts) };
-    }
-    const png = await toPlainPng(data);
-    const { width: widthPx, height: heightPx, ...rest } = await open(png).metadata();
-    const transparent = await hasTransparency(png, rest);
-    return { data: png, mediaType: "image/png", widthPx, heightPx, hasTransparency: transparent };
-  } catch (cause) {
+  const orDamaged = (cause: unknown): never => {
     throw damaged(mediaType, cause);
+  };
+  const facts = await open(data, false).metadata().catch(orDamaged);
+  if (facts.width * facts.height > maxPixels) {
+    throw tooManyPixels({ widthPx: facts.width, heightPx: facts.height, frames: 1 }, maxPixels);
   }
+  return await convert(data, mediaType, facts, maxPixels).catch(orDamaged);
+}
+
+async function convert(
+  data: Uint8Array,
+  mediaType: UploadMediaType,
+  facts: Metadata,
+  maxPixels: number,
+): Promise<InputPicture> {
+  const { width: widthPx, height: heightPx } = facts.autoOrient;
+  if (isPlain(data, mediaType, facts)) {
+    const isTransparent = await hasTransparency(data, facts, maxPixels);
+    return { data, mediaType, widthPx, heightPx, hasTransparency: isTransparent };
+  }
+  const png = await open(data, maxPixels).autoOrient().toColourspace("srgb").png().toBuffer();
+  const isTransparent = await hasTransparency(png, await open(png, maxPixels).metadata(), maxPixels);
+  return { data: png, mediaType: "image/png", widthPx, heightPx, hasTransparency: isTransparent };
 }
 
 /**
@@ -50,15 +61,15 @@ function isPlain(
   }
 }
 
-async function toPlainPng(data: Uint8Array): Promise<Buffer> {
-  return await open(data).autoOrient().toColourspace("srgb").png().toBuffer();
+async function hasTransparency(
+  data: Uint8Array,
+  { hasAlpha }: Pick<Metadata, "hasAlpha">,
+  maxPixels: number,
+): Promise<boolean> {
+  return hasAlpha && !(await open(data, maxPixels).stats()).isOpaque;
 }
 
-async function hasTransparency(data: Uint8Array, { hasAlpha }: Pick<Metadata, "hasAlpha">): Promise<boolean> {
-  return hasAlpha && !(await open(data).stats()).isOpaque;
-}
-
-/** Of an animation, its first frame. Whoever stored the file has looked at its size. */
-function open(data: Uint8Array): Sharp {
-  return sharp(data, { limitInputPixels: false, failOn: "error" });
+/** Of an animation, its first frame. libvips refuses what is larger than the limit, whatever its header says. */
+function open(data: Uint8Array, limitInputPixels: number | false): Sharp {
+  return sharp(data, { limitInputPixels, failOn: "error" });
 }
