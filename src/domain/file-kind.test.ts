@@ -42,6 +42,7 @@ describe("kindOfFile", () => {
     ["a.html", "file", "application/octet-stream"],
     ["a.mp4", "file", "application/octet-stream"],
     ["png", "file", "application/octet-stream"],
+    ["a.constructor", "file", "application/octet-stream"],
     ["", "file", "application/octet-stream"],
   ])("tells %j by its name where the bytes say nothing", (name, kind, mediaType) => {
     expect(kindOfFile(bytes("<html>"), name)).toEqual({ kind, mediaType });

@@ -101,28 +101,30 @@ function kindOfMpegAudio(head: string): FileKind | undefined {
 
 function kindOfName(head: string, fileName: string): FileKind {
   const [, extension = ""] = /\.([a-z0-9]+)$/i.exec(fileName) ?? [];
-  const named = kinds[extension.toLowerCase()] ?? of("file", octets);
+  const named = kinds.get(extension.toLowerCase()) ?? of("file", octets);
   return named.kind === "text" && head.includes("\0") ? of("file", octets) : named;
 }
 
-const kinds: Readonly<Record<string, FileKind | undefined>> = {
-  latent: of("latent", octets),
-  gltf: of("model3d", "model/gltf+json"),
-  obj: of("model3d", "model/obj"),
-  stl: of("model3d", "model/stl"),
-  ply: of("model3d", octets),
-  fbx: of("model3d", octets),
-  usdz: of("model3d", "model/vnd.usdz+zip"),
-  splat: of("model3d", octets),
-  ksplat: of("model3d", octets),
-  spz: of("model3d", octets),
-  txt: of("text", "text/plain"),
-  md: of("text", "text/plain"),
-  csv: of("text", "text/plain"),
-  srt: of("text", "text/plain"),
-  json: of("text", "application/json"),
-  svg: of("image", "image/svg+xml"),
-};
+const kinds: ReadonlyMap<string, FileKind> = new Map(
+  Object.entries({
+    latent: of("latent", octets),
+    gltf: of("model3d", "model/gltf+json"),
+    obj: of("model3d", "model/obj"),
+    stl: of("model3d", "model/stl"),
+    ply: of("model3d", octets),
+    fbx: of("model3d", octets),
+    usdz: of("model3d", "model/vnd.usdz+zip"),
+    splat: of("model3d", octets),
+    ksplat: of("model3d", octets),
+    spz: of("model3d", octets),
+    txt: of("text", "text/plain"),
+    md: of("text", "text/plain"),
+    csv: of("text", "text/plain"),
+    srt: of("text", "text/plain"),
+    json: of("text", "application/json"),
+    svg: of("image", "image/svg+xml"),
+  }),
+);
 
 function of(kind: OutputKind, mediaType: string): FileKind {
   return { kind, mediaType };

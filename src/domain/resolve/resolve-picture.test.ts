@@ -98,6 +98,12 @@ describe("resolvePicture", () => {
     expect(resolve({ sampler: alias }, inputs).sampler).toBe(sampler);
   });
 
+  it("takes a name that every object has for an unknown sampler", () => {
+    for (const sampler of ["__proto__", "constructor"]) {
+      expect(failure(() => resolve({ sampler }))).toMatchObject({ reason: "SAMPLER_NOT_FOUND" });
+    }
+  });
+
   it("gives a LoRA the same strength on both sides unless told otherwise", () => {
     const loras = [
       { name: "watercolor.safetensors", modelStrength: 0.5 },
