@@ -44,6 +44,10 @@ describe("proposeParameters", () => {
     });
   });
 
+  it("takes a class by the name of what every object has for no primitive one", () => {
+    expect(proposed({ "1": node("constructor", { value: 1 }) })).toEqual({});
+  });
+
   it("follows links to primitive nodes, and offers those that are left", () => {
     expect(proposed(fluxInParts)).toEqual({
       prompt: ["text", "a heron", "4.value"],

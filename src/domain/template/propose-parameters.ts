@@ -202,7 +202,7 @@ function imageRole(graph: WorkflowGraph, id: string): Role {
 /** A primitive node that nothing else has claimed is there to be set, under its title. */
 function primitiveRole(graph: WorkflowGraph, id: string): readonly [Role, ParameterTarget | undefined] {
   const { class_type = "", _meta } = graph[id] ?? {};
-  const type = primitiveTypes[class_type];
+  const type = primitiveTypes.get(class_type);
   const title = _meta?.title ?? "";
   const name = title
     .toLowerCase()
@@ -222,10 +222,10 @@ function primitiveRole(graph: WorkflowGraph, id: string): readonly [Role, Parame
   ];
 }
 
-const primitiveTypes: Readonly<Record<string, ParameterType>> = {
-  PrimitiveInt: "integer",
-  PrimitiveFloat: "number",
-  PrimitiveString: "string",
-  PrimitiveStringMultiline: "text",
-  PrimitiveBoolean: "boolean",
-};
+const primitiveTypes: ReadonlyMap<string, ParameterType> = new Map([
+  ["PrimitiveInt", "integer"],
+  ["PrimitiveFloat", "number"],
+  ["PrimitiveString", "string"],
+  ["PrimitiveStringMultiline", "text"],
+  ["PrimitiveBoolean", "boolean"],
+]);
