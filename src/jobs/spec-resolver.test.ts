@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { assertSpecLaws, specMessages } from "../../test/fuzz/spec-laws.ts";
 import { buildSpec } from "../../test/support/generations.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
 import { never, openWorkflows } from "../../test/support/start-jobs.ts";
@@ -60,5 +62,14 @@ describe("SpecResolver", () => {
     expect(await keyOf({ output: { format: "webp" } })).not.toBe(key);
     expect(await keyOf({ output: { aiMark: false } })).not.toBe(key);
     expect(await keyOf({ output: { aiMark: true, inlineLimitBytes: 1 } })).toBe(key);
+  });
+
+  it("makes graphs that the built-in engine would run of any specs, or says what is wrong with which field", async () => {
+    await fc.assert(
+      fc.asyncProperty(specMessages, async (spec) => {
+        await assertSpecLaws(spec);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
