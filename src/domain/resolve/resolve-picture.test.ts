@@ -278,6 +278,22 @@ describe("resolvePicture", () => {
     });
   });
 
+  it("bounds what a model makes of a picture before that is scaled down", () => {
+    const upscaler = ["8x.pth", "4x.pth"];
+    const limits = { ...inputs.limits, maxUpscaledPixels: 1_048_576 };
+    const given = { ...inputs, limits, names: { ...names, models: { ...names.models, upscaler } } };
+    const upscale = (model: string) => ({ model, scaling: "", factor: 1 });
+    expect(resolve({ upscale: upscale("4x.pth") }, given).upscale).toMatchObject({ widthPx: 512 });
+    expect(failure(() => resolve({ upscale: upscale("8x.pth") }, given))).toMatchObject({
+      message: expect.stringMatching(/16777216 pixels.* before .*at most 4194304/),
+      details: { violations: [{ field: "spec.upscale.model" }] },
+    });
+    expect(resolve({ hires: hires({ upscaleModel: "4x.pth" }) }, given).hires).toMatchObject({ scale: 2 });
+    expect(
+      failure(() => resolve({ hires: hires({ upscaleModel: "8x.pth" }) }, given)).details.violations,
+    ).toMatchObject([{ field: "spec.hires.upscale_model" }]);
+  });
+
   it("names every part of a model in several files that is not there or does not fit its family", () => {
     const modelFiles = {
       family: "qwenImage",

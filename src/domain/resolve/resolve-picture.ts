@@ -16,7 +16,7 @@ import { findListed, type Problems } from "./problems.ts";
 import type { KnownNames, PixelSize, ResolveInputs } from "./resolve-inputs.ts";
 import { resolveModelFiles } from "./resolve-model-files.ts";
 import { resolveStart } from "./resolve-start.ts";
-import { knownUpscaler, resolveUpscale } from "./resolve-upscale.ts";
+import { checkBetween, knownUpscaler, resolveUpscale } from "./resolve-upscale.ts";
 import { resolveSize } from "./size.ts";
 
 /** Names by which other tools know ComfyUI's samplers. */
@@ -166,6 +166,7 @@ function resolveHires(
   if (spec.steps !== undefined) {
     problems.atMost("spec.hires.steps", "steps", spec.steps, limits.maxSteps);
   }
+  checkBetween("spec.hires.upscale_model", spec.upscaleModel, size, limits, problems);
   const upscaleModel = knownUpscaler(
     spec.upscaleModel,
     "spec.hires.upscale_model",

@@ -25,6 +25,9 @@ export function resolveUpscale(
   const model = knownUpscaler(spec.model, "spec.upscale.model", names.models.upscaler, problems);
   const target = targetOf(spec, from);
   checkReached(fieldOfTarget(spec), target ?? scaled(from, factorOfModel(spec.model)), limits, problems);
+  if (target !== undefined) {
+    checkBetween("spec.upscale.model", spec.model, from, limits, problems);
+  }
   return {
     ...(model !== undefined && { model }),
     ...target,
@@ -71,6 +74,25 @@ function checkReached(
   }
   const unit = "pixels, width times height, after enlarging";
   problems.atMost(field, unit, widthPx * heightPx, maxUpscaledPixels);
+}
+
+/**
+ * Notes if a model makes too large a picture of one of size `from` before that is scaled to its size: the backend holds it
+ * whole, in 12 bytes a pixel. It may be twice as long on each side as what comes of it, so that a model of factor 4 can do
+ * the work of one of factor 2.
+ */
+export function checkBetween(
+  field: string,
+  model: string,
+  from: PixelSize,
+  { maxUpscaledPixels }: ResolveInputs["limits"],
+  problems: Problems,
+): void {
+  if (model !== "") {
+    const { widthPx, heightPx } = scaled(from, factorOfModel(model));
+    const unit = "pixels, width times height, before the picture is scaled to its size";
+    problems.atMost(field, unit, widthPx * heightPx, 4 * maxUpscaledPixels);
+  }
 }
 
 /** What says how large the picture becomes. */
