@@ -104,6 +104,8 @@ export function serverFacts(config: Config, version: string): ServerFacts {
       maxQueueMs: config.maxQueueSeconds * 1_000,
       maxRunMs: config.maxRunSeconds * 1_000,
       reconnectGraceMs: config.reconnectSeconds * 1_000,
+      maxUpscaledPixels: config.maxUpscaledPixels,
+      maxWorkflowNodeCount: config.maxWorkflowNodes,
     },
     features: {
       signedLinksOnly: config.signedLinksOnly,

@@ -90,7 +90,14 @@ describe.each(jsonClientKinds)("with $name", ({ open }) => {
       serverInfo: {
         version: expect.stringMatching(/^\d/),
         apiVersion: "v1",
-        limits: { maxPixels: "4194304", maxSteps: 42, maxImageCount: 10, maxBatchJobCount: 10 },
+        limits: {
+          maxPixels: "4194304",
+          maxSteps: 42,
+          maxImageCount: 10,
+          maxBatchJobCount: 10,
+          maxUpscaledPixels: "33554432",
+          maxWorkflowNodeCount: 2_000,
+        },
         features: { signedLinksOnly: true, urlInputs: true },
         backends: [
           { name: "left", builtIn: true, comfyuiVersion: expect.stringMatching(/^\d/) },

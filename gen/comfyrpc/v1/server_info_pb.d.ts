@@ -75,7 +75,7 @@ export declare const ServerInfoSchema: GenMessage<ServerInfo>;
  */
 export declare type ServerLimits = Message<"comfyrpc.v1.ServerLimits"> & {
   /**
-   * Largest picture, width times height, in pixels.
+   * Largest picture that is drawn, width times height, in pixels.
    *
    * @generated from field: uint64 max_pixels = 1;
    */
@@ -124,7 +124,7 @@ export declare type ServerLimits = Message<"comfyrpc.v1.ServerLimits"> & {
   maxRequestBytes: bigint;
 
   /**
-   * Bytes of images that a response holds inside if the request does not say: see `OutputSpec.inline_limit_bytes`.
+   * Bytes of images that a response holds inside if the request does not say: see `OutputOptions.inline_limit_bytes`.
    *
    * @generated from field: uint32 default_inline_limit_bytes = 8;
    */
@@ -178,6 +178,21 @@ export declare type ServerLimits = Message<"comfyrpc.v1.ServerLimits"> & {
    * @generated from field: google.protobuf.Duration reconnect_grace_time = 15;
    */
   reconnectGraceTime?: Duration | undefined;
+
+  /**
+   * Largest picture that one is enlarged to, width times height, in pixels. What an upscale model makes before the picture
+   * is scaled to its size may have four times as many.
+   *
+   * @generated from field: uint64 max_upscaled_pixels = 16;
+   */
+  maxUpscaledPixels: bigint;
+
+  /**
+   * Most nodes of a workflow.
+   *
+   * @generated from field: uint32 max_workflow_node_count = 17;
+   */
+  maxWorkflowNodeCount: number;
 };
 
 /**

@@ -88,7 +88,8 @@ export declare type Upscale = Message<"comfyrpc.v1.Upscale"> & {
 
   /**
    * File name of an upscale model, as the backend lists it: up to 512 characters. An unknown one fails with
-   * `INVALID_ARGUMENT`, reason `MODEL_NOT_FOUND`, and the nearest names. Default: none, the image is scaled.
+   * `INVALID_ARGUMENT`, reason `MODEL_NOT_FOUND`, and the nearest names. Default: none, the image is scaled. How far it
+   * enlarges is told by its name (`4x-…`, `…_x2`; 4 if that does not say), and checked against the server's limit.
    *
    * @generated from field: string model = 2;
    */

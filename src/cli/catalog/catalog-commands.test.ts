@@ -194,6 +194,8 @@ describe("info", () => {
       maxQueuedJobCount: 1_000,
       maxQueueTime: { seconds: 3_600n },
       maxRunTime: { seconds: 600n },
+      maxUpscaledPixels: 33_554_432n,
+      maxWorkflowNodeCount: 2_000,
     },
   };
 
@@ -206,6 +208,8 @@ describe("info", () => {
         "backend        c, not reached yet",
         "default model  the first that the backends list",
         "picture        up to 4194304 pixels, 150 steps",
+        "enlarged       up to 33554432 pixels",
+        "workflow       up to 2000 nodes",
         "request        up to 10 images, 32.0 MiB",
         "batch          up to 10 jobs",
         "upload         up to 20.0 MiB, 67108864 pixels",

@@ -37,6 +37,8 @@ export function infoLines({
 function limitFacts(limits: ServerLimits): (readonly [name: string, text: string])[] {
   return [
     ["picture", `up to ${limits.maxPixels} pixels, ${limits.maxSteps} steps`],
+    ["enlarged", `up to ${limits.maxUpscaledPixels} pixels`],
+    ["workflow", `up to ${limits.maxWorkflowNodeCount} nodes`],
     ["request", `up to ${limits.maxImageCount} images, ${formatBytes(limits.maxRequestBytes)}`],
     ["batch", `up to ${limits.maxBatchJobCount} jobs`],
     ["upload", `up to ${formatBytes(limits.maxUploadBytes)}, ${limits.maxUploadPixels} pixels`],

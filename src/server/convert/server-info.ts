@@ -24,6 +24,8 @@ export interface ServerFacts {
     readonly maxQueueMs: number;
     readonly maxRunMs: number;
     readonly reconnectGraceMs: number;
+    readonly maxUpscaledPixels: number;
+    readonly maxWorkflowNodeCount: number;
   };
   readonly features: {
     readonly signedLinksOnly: boolean;
@@ -57,6 +59,8 @@ export function toServerInfoMessage(
       maxQueueTime: toDuration(limits.maxQueueMs),
       maxRunTime: toDuration(limits.maxRunMs),
       reconnectGraceTime: toDuration(limits.reconnectGraceMs),
+      maxUpscaledPixels: BigInt(limits.maxUpscaledPixels),
+      maxWorkflowNodeCount: limits.maxWorkflowNodeCount,
     },
     features: { ...features },
     backends: backends.map(({ name, health }) =>
@@ -66,5 +70,5 @@ export function toServerInfoMessage(
   });
 }
 
-/** As the rules of the schema have it for `OutputSpec.inline_limit_bytes`. */
+/** As the rules of the schema have it for `OutputOptions.inline_limit_bytes`. */
 const maxInlineLimitBytes = 67_108_864;
