@@ -26,7 +26,7 @@ describe("an attempt", () => {
     const { id } = await alone.replica.submit();
     const story = await alone.replica.story(id);
     expect(story.map(({ data }) => data)).toMatchObject([
-      { type: "accepted", generation: { prompt: "a red fox" } },
+      { type: "accepted", generation: { task: { prompt: "a red fox" } } },
       { type: "queued", attempt: 1 },
       { type: "started", attempt: 1, nodeCount: 7, cachedNodeCount: 1 },
       { type: "nodeStarted", nodeId: "3", classType: "KSampler", title: "Sample image" },
