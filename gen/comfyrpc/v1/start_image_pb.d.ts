@@ -155,7 +155,8 @@ export declare type Outpaint = Message<"comfyrpc.v1.Outpaint"> & {
   bottomPx: number;
 
   /**
-   * Over how many pixels the image fades into what is added: 0 to 1,024. Default: 40.
+   * Over how many pixels the image fades into what is added: 0 to 1,024, and less than half of each of its sides.
+   * Default: 40, or as many as that allows.
    *
    * @generated from field: optional uint32 feather_px = 6;
    */

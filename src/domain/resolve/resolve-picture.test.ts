@@ -222,6 +222,19 @@ describe("resolvePicture", () => {
     });
   });
 
+  it("fades an outpainted picture over less than half of its image, which is all that ComfyUI can", () => {
+    const small = buildInputImage({ widthPx: 200, heightPx: 64 });
+    const start = { type: "outpaint", image: small, leftPx: 8, topPx: 0, rightPx: 0, bottomPx: 0 } as const;
+    expect(resolve({ start }).start).toMatchObject({ featherPx: 31 });
+    expect(resolve({ start: { ...start, image } }).start).toMatchObject({ featherPx: 40 });
+    expect(resolve({ start: { ...start, featherPx: 31 } }).start).toMatchObject({ featherPx: 31 });
+    expect(failure(() => resolve({ start: { ...start, featherPx: 32 } }))).toMatchObject({
+      reason: "INVALID_FIELD",
+      message: expect.stringContaining("at most 31"),
+      details: { violations: [{ field: "spec.outpaint.feather_px" }] },
+    });
+  });
+
   it("refuses an opaque image as its own mask, and a mask of another size", () => {
     expect(failure(() => resolve({ start: opaque }))).toMatchObject({
       reason: "INPUT_REJECTED",

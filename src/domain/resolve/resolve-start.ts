@@ -35,12 +35,28 @@ export function resolveStart(start: StartSpec<InputImage>, problems: Problems): 
       }
       return {
         ...start,
-        featherPx: start.featherPx ?? 40,
+        featherPx: resolveFeather(start.featherPx, image, problems),
         method: start.method ?? "hard",
         keepOriginal: start.keepOriginal ?? true,
       };
     }
   }
+}
+
+/** Of a fade over half of a side or more ComfyUI makes none at all. */
+function resolveFeather(
+  featherPx: number | undefined,
+  { widthPx, heightPx }: InputImage,
+  problems: Problems,
+): number {
+  const mostPx = Math.ceil(Math.min(widthPx, heightPx) / 2) - 1;
+  if (featherPx !== undefined && featherPx > mostPx) {
+    problems.add(
+      "spec.outpaint.feather_px",
+      `an image of ${widthPx} x ${heightPx} pixels can fade over at most ${mostPx}, less than half of each side`,
+    );
+  }
+  return featherPx ?? Math.min(40, mostPx);
 }
 
 /** ComfyUI takes an image without transparency for a mask of nothing, and a mask of another size for one of that size. */
