@@ -18,6 +18,19 @@ describe("commonNodeClasses", () => {
     expect(await commonNodeClasses([a, b], 0, never)).toEqual(classesOf(loader("x", "z")));
   });
 
+  it("is made once of what backends have, and anew when one of them has something else", async () => {
+    const engines = [new ScriptedEngine(), new ScriptedEngine(), new ScriptedEngine()];
+    for (const engine of engines) {
+      engine.classes = classesOf(loader("x", "y"));
+    }
+    const first = await commonNodeClasses(engines, 0, never);
+    expect(await commonNodeClasses(engines, 0, never)).toBe(first);
+    for (const engine of engines.slice(-1)) {
+      engine.classes = classesOf(loader("y", "z"));
+    }
+    expect(await commonNodeClasses(engines, 0, never)).toEqual(classesOf(loader("y")));
+  });
+
   it("is what the only backend has, as it is", async () => {
     const engine = new ScriptedEngine();
     engine.classes = classesOf(loader("x"));

@@ -18,7 +18,17 @@ export async function commonNodeClasses(
   return answers.map(({ value }) => value).reduce(common);
 }
 
+/** What two have in common, as long as there are both: every run of a template asks for it, and they seldom change. */
+const made = new WeakMap<NodeClasses, WeakMap<NodeClasses, NodeClasses>>();
+
 function common(a: NodeClasses, b: NodeClasses): NodeClasses {
+  const ofA = made.get(a) ?? new WeakMap<NodeClasses, NodeClasses>();
+  const ofBoth = ofA.get(b) ?? makeCommon(a, b);
+  made.set(a, ofA.set(b, ofBoth));
+  return ofBoth;
+}
+
+function makeCommon(a: NodeClasses, b: NodeClasses): NodeClasses {
   const both = new Map<string, NodeClass>();
   for (const [name, ofA] of a) {
     const ofB = b.get(name);
