@@ -60,11 +60,11 @@ export async function withImages(task: Task<ImageSource>, lookUp: LookUp): Promi
     case "upscale":
       return { ...task, image: await lookUp(task.image, "spec.upscale.image") };
     case "workflow": {
-      const images: Record<string, InputImage> = {};
+      const images: [input: string, image: InputImage][] = [];
       for (const [input, source] of Object.entries(task.images)) {
-        images[input] = await lookUp(source, `spec.workflow.images[${JSON.stringify(input)}]`);
+        images.push([input, await lookUp(source, `spec.workflow.images[${JSON.stringify(input)}]`)]);
       }
-      return { ...task, images };
+      return { ...task, images: Object.fromEntries(images) };
     }
     case "template":
       return task;

@@ -104,6 +104,17 @@ describe("fingerprintOf", () => {
     expect(fingerprint(build(init))).not.toBe(fingerprint(request));
   });
 
+  it.each([10, 100_000])("differs by a bit of an image of %i bytes inside", (sizeBytes) => {
+    const over = (data: Uint8Array) => {
+      const image = { source: { case: "data", value: data } } as const;
+      return build({ spec: { prompt: "fox", start: { case: "imageToImage", value: { image } } } });
+    };
+    const [data, other] = [Buffer.alloc(sizeBytes), Buffer.alloc(sizeBytes)];
+    expect(fingerprint(over(data))).toBe(fingerprint(over(other)));
+    other[sizeBytes - 1] = 1;
+    expect(fingerprint(over(data))).not.toBe(fingerprint(over(other)));
+  });
+
   it("differs from one method to another", () => {
     const init = { spec: { prompt: "fox" } };
     const generated = fingerprintOf(ImageService.method.generate, create(GenerateRequestSchema, init));
