@@ -1,6 +1,7 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
+import type { GenerationSpec, GenerationSpecSchema } from "../../../gen/comfyrpc/v1/generation_pb.js";
 import { JobState } from "../../../gen/comfyrpc/v1/job_state_pb.js";
 import { OutputKind } from "../../../gen/comfyrpc/v1/output_pb.js";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
@@ -96,3 +97,31 @@ it("leaves out what is not known", () => {
     "created     2026-01-02 03:04:05Z, 5m03s ago",
   ]);
 });
+
+it.each<[what: string, spec: SpecFields, lines: string[]]>([
+  ["a workflow", { workflow: { json: "{}" } }, ["mode        workflow"]],
+  [
+    "a template",
+    { template: { name: "poster", revision: { case: "version", value: 3 } } },
+    ["mode        template poster, version 3"],
+  ],
+  [
+    "a picture with everything",
+    {
+      prompt: "an owl",
+      start: { case: "inpaint", value: {} },
+      controlNets: [{ model: "canny.pth" }],
+      refiner: { model: "refiner.safetensors" },
+      hires: { scale: 1.5 },
+      upscale: { factor: 2 },
+    },
+    [
+      "mode        inpaint, ControlNet canny.pth, refiner refiner.safetensors, hires, upscale",
+      "prompt      an owl",
+    ],
+  ],
+])("says what is done with %s, and no size that it does not know", (_, resolvedSpec, expected) => {
+  expect(jobDetails(jobOf(1, { resolvedSpec }), now).slice(2, -1)).toEqual(expected);
+});
+
+type SpecFields = Exclude<MessageInitShape<typeof GenerationSpecSchema>, GenerationSpec>;

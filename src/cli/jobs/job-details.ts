@@ -44,7 +44,11 @@ const longestText = 200;
 const nameWidth = "kept until".length;
 
 function specFacts(spec: GenerationSpec): Fact[] {
-  const { widthPx = 0, heightPx = 0, imageCount = 1, steps, cfg, denoise, clipSkip } = spec;
+  const { widthPx, heightPx, imageCount = 1, steps, cfg, denoise, clipSkip } = spec;
+  const size = [
+    widthPx === undefined || heightPx === undefined ? "" : `${widthPx}x${heightPx}`,
+    imageCount > 1 ? `${imageCount} images` : "",
+  ];
   const sampling = [
     [spec.sampler, spec.scheduler].filter(Boolean).join("/"),
     steps === undefined ? "" : `${steps} steps`,
@@ -53,16 +57,43 @@ function specFacts(spec: GenerationSpec): Fact[] {
     clipSkip === undefined ? "" : `CLIP skip ${clipSkip}`,
   ];
   return [
+    ["mode", modesOf(spec).filter(Boolean).join(", ")],
     ["prompt", spec.prompt],
     ["negative", spec.negativePrompt],
     ["model", spec.model],
     ["loras", spec.loras.map(loraText).join(", ")],
     ["vae", spec.vae],
-    ["size", `${widthPx}x${heightPx}${imageCount > 1 ? `, ${imageCount} images` : ""}`],
+    ["size", size.filter(Boolean).join(", ")],
     ["sampling", sampling.filter(Boolean).join(", ")],
     ["seed", `${spec.seed ?? ""}`],
   ];
 }
+
+/** What is done beside drawing a picture from a prompt, or in its place. */
+function modesOf({
+  start,
+  controlNets,
+  refiner,
+  modelFiles,
+  hires,
+  upscale,
+  workflow,
+  template,
+}: GenerationSpec): string[] {
+  return [
+    start.case === undefined ? "" : startNames[start.case],
+    controlNets.length === 0 ? "" : `ControlNet ${controlNets.map(({ model }) => model).join(", ")}`,
+    modelFiles ? `model files ${modelFiles.diffusionModel}` : "",
+    refiner ? `refiner ${refiner.model}` : "",
+    hires ? "hires" : "",
+    upscale ? "upscale" : "",
+    workflow ? "workflow" : "",
+    template ? `template ${template.name}` : "",
+    template?.revision.case ? `${template.revision.case} ${template.revision.value}` : "",
+  ];
+}
+
+const startNames = { imageToImage: "image to image", inpaint: "inpaint", outpaint: "outpaint" } as const;
 
 function loraText({ name, modelStrength = 1, clipStrength = modelStrength }: Lora): string {
   return `${name}:${modelStrength}${clipStrength === modelStrength ? "" : `:${clipStrength}`}`;
