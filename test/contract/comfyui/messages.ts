@@ -189,7 +189,8 @@ export const nodeClass = z.object({
   }),
   output: z.array(z.unknown()),
   output_name: z.array(z.unknown()),
-  output_is_list: z.array(z.boolean()),
+  // 0.33.0 says null for classes that pass on no flag of their own.
+  output_is_list: z.array(z.boolean().nullable()),
   name: z.string(),
   display_name: z.string().nullable(),
   category: z.string(),
