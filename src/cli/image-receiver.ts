@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import type { Image } from "../../gen/comfyrpc/v1/image_pb.js";
 import type { ImageChunk, ImageProduced, JobEvent } from "../../gen/comfyrpc/v1/job_event_pb.js";
 import { DeliveryError } from "./delivery-error.ts";
+import type { GivenNames } from "./given-names.ts";
 import { fileNameFor, type OutputTarget } from "./output-target.ts";
 import { PendingFile } from "./pending-file.ts";
 
@@ -11,6 +12,8 @@ export interface ImageReceiverOptions {
   readonly prompt: string;
   readonly imageCount: number;
   readonly overwrite: boolean;
+  /** Shared by all that one command saves. */
+  readonly names: GivenNames;
 }
 
 /**
@@ -66,9 +69,9 @@ export class ImageReceiver implements AsyncDisposable {
 
   async #finish(incoming: IncomingImage): Promise<void> {
     incoming.assertWhole();
-    const { target, prompt, imageCount, overwrite } = this.#options;
+    const { target, prompt, imageCount, overwrite, names } = this.#options;
     const name = fileNameFor(target, incoming.image, prompt, imageCount);
-    this.#paths.push(await incoming.file.commit(name, overwrite));
+    this.#paths.push(await incoming.file.commit(overwrite ? names.give(name) : name, overwrite));
     this.#incoming = undefined;
   }
 }

@@ -4,6 +4,7 @@ import type { Output } from "../../gen/comfyrpc/v1/output_pb.js";
 import type { AssetClient } from "./asset-client.ts";
 import { assetFileName } from "./assets/asset-file-name.ts";
 import { downloadAsset } from "./assets/download-asset.ts";
+import type { GivenNames } from "./given-names.ts";
 import { type FileName, fileNameFor, type OutputTarget, splitName } from "./output-target.ts";
 import { PendingFile } from "./pending-file.ts";
 import type { ResumePolicy } from "./resumed.ts";
@@ -12,6 +13,8 @@ import type { ResumePolicy } from "./resumed.ts";
 export interface Saving {
   readonly target: OutputTarget;
   readonly overwrite: boolean;
+  /** Shared by all that one command saves. */
+  readonly names: GivenNames;
 }
 
 /** Fetches the images and outputs of one job by their ids, and saves each once. */
@@ -63,9 +66,9 @@ export class ImageSaver {
   }
 
   async #download(assetId: string, name: FileName, signal: AbortSignal): Promise<string> {
-    const { target, overwrite } = this.#saving;
+    const { target, overwrite, names } = this.#saving;
     await using file = await PendingFile.create(target.directory);
     await downloadAsset(this.#client, assetId, (bytes) => file.write(bytes), this.#policy, signal);
-    return await file.commit(name, overwrite);
+    return await file.commit(overwrite ? names.give(name) : name, overwrite);
   }
 }

@@ -9,6 +9,7 @@ import { errorJson, errorLines } from "./describe-error.ts";
 import { jsonLine, toJsonValue } from "./event-json.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { isExplained } from "./explained-error.ts";
+import { GivenNames } from "./given-names.ts";
 import type { ImageClient } from "./image-client.ts";
 import { ImageReceiver } from "./image-receiver.ts";
 import { ImageSaver } from "./image-saver.ts";
@@ -88,9 +89,9 @@ class GenerateRun {
     const { imageCount = 1 } = spec;
     const prompt = subjectOf(spec);
     const onLost = quiet || json ? () => {} : lostNotice(io);
-    this.#outputs =
-      assets && new ImageSaver(assets, { target, overwrite }, { prompt, imageCount }, { onLost });
-    this.#images = new ImageReceiver({ target, prompt, imageCount, overwrite });
+    const saving = { target, overwrite, names: new GivenNames() };
+    this.#outputs = assets && new ImageSaver(assets, saving, { prompt, imageCount }, { onLost });
+    this.#images = new ImageReceiver({ ...saving, prompt, imageCount });
     this.#previews = previewDirectory === undefined ? undefined : new PreviewFiles(previewDirectory, prompt);
   }
 

@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import { z } from "zod";
+import { GivenNames } from "./given-names.ts";
 import type { Saving } from "./image-saver.ts";
 import { parseOutput } from "./output-target.ts";
 
@@ -32,5 +33,5 @@ export type SavingFlags = z.infer<typeof SavingFlags>;
  * @throws UsageError for the extension of a picture that cannot be made
  */
 export function toSaving({ out, overwrite }: SavingFlags): Saving | undefined {
-  return out === undefined ? undefined : { target: parseOutput(out), overwrite };
+  return out === undefined ? undefined : { target: parseOutput(out), overwrite, names: new GivenNames() };
 }

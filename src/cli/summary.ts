@@ -8,7 +8,7 @@ import { plainText } from "./plain-text.ts";
 export function summaryLines(result: GenerationResult): string[] {
   const model = plainText(result.resolvedSpec?.model ?? "");
   const facts = [
-    ...(result.images.length > 0 ? [sizeText(result.images), seedText(result.images)] : []),
+    ...(result.images.length > 0 ? [sizeText(result.images), ...seedText(result)] : []),
     ...outputText(result.outputs.length),
     ...(model ? [`model ${model}`] : []),
   ];
@@ -27,11 +27,13 @@ function outputText(count: number): string[] {
   return [count === 1 ? "1 other output" : `${count} other outputs`];
 }
 
-function seedText(images: readonly Image[]): string {
-  const [first, ...rest] = images;
+/** Images that nothing drew, or a workflow that does not say by which seed, have the seed 0. */
+function seedText({ images, resolvedSpec }: GenerationResult): string[] {
+  const seeds = new Set(images.map(({ seed }) => seed));
+  const [first, ...rest] = seeds;
   const last = rest.at(-1);
-  if (!last) return `seed ${first?.seed ?? "unknown"}`;
-  return `seeds ${first?.seed} to ${last.seed}`;
+  if (last !== undefined) return [`seeds ${first} to ${last}`];
+  return first === 0n && resolvedSpec?.seed === undefined ? [] : [`seed ${first}`];
 }
 
 function backendText(backend: Backend | undefined): string {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -64,6 +64,24 @@ describe("workflow run", () => {
     for (const path of paths) {
       expect((await readFile(path)).length).toBeGreaterThan(0);
     }
+  });
+
+  it("replaces files of earlier runs, but none of its own", async () => {
+    const batch = {
+      "1": { class_type: "EmptyImage", inputs: { width: 16, height: 16, batch_size: 3, color: 0 } },
+      "5": { ...graph["5"], inputs: { images: ["1", 0], filename_prefix: "x" } },
+    };
+    const flow = await file("batch.json", writeJson(batch));
+    const out = join(directory.path, "twice");
+    for (let time = 0; time < 2; time++) {
+      const { exitCode, out: files, err } = await run("run", flow, "-o", out, "--overwrite");
+      expect(exitCode).toBe(0);
+      expect(err).toMatch(/^3 images, 16x16$/m);
+      expect(files.trimEnd().split("\n")).toEqual(
+        ["image-0.png", "image-0-2.png", "image-0-3.png"].map((name) => join(out, name)),
+      );
+    }
+    expect((await readdir(out)).sort()).toEqual(["image-0-2.png", "image-0-3.png", "image-0.png"]);
   });
 
   it("refuses what the service refuses, and values for nodes that there are not", async () => {
