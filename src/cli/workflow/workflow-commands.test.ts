@@ -138,6 +138,7 @@ describe("workflow validate", () => {
     );
     expect(problems).toEqual([
       expect.stringMatching(/^ {2}error: node 7 \(Nonsense\): the backend has no node class Nonsense; /),
+      expect.stringMatching(/^ {2}warning: node 1 \(LoadImage\), image: .* an image with the request$/),
       expect.stringMatching(/^ {2}error: node 2 \(CheckpointLoaderSimple\), ckpt_name: /),
     ]);
   });

@@ -327,8 +327,22 @@ describe("checkGraph", () => {
     ]);
   });
 
+  it("warns of a file that the backend does not list, and of no more", () => {
+    expect(foundFrom(["l", 0], { l: node("LoadImage", { image: "b.png" }) })).toMatchObject([
+      {
+        kind: "value_not_in_list",
+        severity: "warning",
+        inputName: "image",
+        message: 'image is "b.png", which is none of the files that the backend lists',
+        remedy: expect.stringContaining("an image with the request"),
+      },
+    ]);
+  });
+
   it("leaves files to the backend, and inputs that come and go", () => {
-    expect(foundFrom(["l", 0], { l: node("LoadImage", { image: "sub/b.png" }) })).toEqual([]);
+    for (const image of ["a.png", "sub/b.png", "b.png [output]"]) {
+      expect(foundFrom(["l", 0], { l: node("LoadImage", { image }) })).toEqual([]);
+    }
     expect(
       foundFrom(["x", 0], {
         x: node("Dynamic", { like: ["x2", 0], "images.0": 1, mode: 7 }),

@@ -30,23 +30,35 @@ export function checkLiteral(
       remedy: `give ${rangeOf(input)}`,
     };
   }
-  const problem = isCheckedFile(nodeClass, input)
-    ? checkFileName(input, converted.value)
-    : (checkRange(input, converted.value) ?? checkChoice(nodeClass, input, converted.value, suggestions));
+  if (isCheckedFile(nodeClass, input)) {
+    return checkFileName(input, converted.value);
+  }
+  const problem =
+    checkRange(input, converted.value) ?? checkChoice(nodeClass, input, converted.value, suggestions);
   return problem && { severity: mayCheckByItself(nodeClass) ? "warning" : "error", ...problem };
 }
 
 type UngradedProblem = Omit<LiteralProblem, "severity">;
 
-/** The list of an upload names some files only; whether another is there is for the backend to say. */
-function checkFileName({ name }: NodeInput, value: GraphValue): UngradedProblem | undefined {
-  return typeof value === "string"
-    ? undefined
-    : {
-        kind: "invalid_input_type",
-        message: `${name} is ${shown(value)}, and no name of a file`,
-        remedy: "give the name of a file that the backend has, or an image with the request",
-      };
+/**
+ * The list of an upload has the files of one folder alone, as they were when it was last read: whether another is there is
+ * for the backend to say.
+ */
+function checkFileName({ name, choices }: NodeInput, value: GraphValue): LiteralProblem | undefined {
+  const remedy = "give the name of a file that the backend has, or an image with the request";
+  if (typeof value !== "string") {
+    const message = `${name} is ${shown(value)}, and no name of a file`;
+    return { kind: "invalid_input_type", severity: "error", message, remedy };
+  }
+  if (choices === undefined || choices.includes(value) || isOfOtherFolder(value)) {
+    return undefined;
+  }
+  const message = `${name} is ${shown(value)}, which is none of the files that the backend lists`;
+  return { kind: "value_not_in_list", severity: "warning", message, remedy, unknownName: value };
+}
+
+function isOfOtherFolder(fileName: string): boolean {
+  return /[/\\]| \[(?:input|output|temp)\]$/.test(fileName);
 }
 
 function checkRange(input: NodeInput, value: GraphValue): UngradedProblem | undefined {
