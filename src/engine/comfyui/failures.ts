@@ -42,9 +42,16 @@ export function executionError(failure: ExecutionFailure): ServiceError {
       )
     : new ServiceError(
         "NODE_FAILED",
-        `${where} failed: ${message || exceptionType || "no reason given"}`,
+        `${where} failed: ${message || exceptionType || "no reason given"}${adviceFor(failure)}`,
         details,
       );
+}
+
+/** Files that were cut off, or are something else than their names say, fail in words that tell nobody what to do. */
+function adviceFor({ exceptionType }: ExecutionFailure): string {
+  return /\b(?:SafetensorError|UnpicklingError)$/.test(exceptionType)
+    ? "; the file of the model is damaged or incomplete on the backend: choose another, or have it copied there again"
+    : "";
 }
 
 /** Running out of memory has several shapes, depending on the versions of ComfyUI and torch. */
