@@ -6,8 +6,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ImageInputSchema } from "../../gen/comfyrpc/v1/image_input_pb.js";
+import { JobState } from "../../gen/comfyrpc/v1/job_state_pb.js";
 import { connectImages, draw, type ImageClient, type SpecInit } from "../support/image-client.ts";
-import { connectJobs, download, type JobClient } from "../support/job-client.ts";
+import { connectJobs, download, getJob, type JobClient, watchJob } from "../support/job-client.ts";
 import { expectNoLeak, failureOf } from "../support/rpc-failure.ts";
 import { type ServiceFixture, startServiceFixture } from "../support/start-service.ts";
 
@@ -103,6 +104,18 @@ describe("an image that a job reads", () => {
     const failure = await failureOf(jobs.jobs.submitJob({ spec: specFrom(source) }));
     expect(failure).toMatchObject({ code, reason, fields: ["spec.image_to_image.image"] });
     expectNoLeak(failure.everything);
+  });
+
+  it("may be that of all jobs of a grid, which begin together", async () => {
+    const data = await (await twoColours()).resize(1_024, 1_024).png({ compressionLevel: 9 }).toBuffer();
+    const spec = specFrom(bytes(data));
+    const value = { base: { ...spec, widthPx: 64, heightPx: 64 }, seeds: [1n, 2n, 3n] };
+    const { batch } = await jobs.jobs.submitBatch({ source: { case: "grid", value } });
+    const states = (batch?.jobs ?? []).map(async ({ jobId }) => {
+      await watchJob(jobs, jobId).ended;
+      return (await getJob(jobs, jobId)).state;
+    });
+    expect(await Promise.all(states)).toEqual(value.seeds.map(() => JobState.SUCCEEDED));
   });
 
   it("is refused with its place in a batch", async () => {

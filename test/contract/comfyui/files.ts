@@ -124,6 +124,15 @@ export function describeFiles(open: OpenServer): void {
       expect((await upload(session, { image, name: "a.png", subfolder })).name).toBe("a.png");
     });
 
+    // Jobs that read the same image begin together.
+    it("keeps one copy also of uploads that come at the same time", async () => {
+      await using session = await Session.start(open);
+      const image = await picture(1_024, 1_024);
+      const subfolder = `contract/${randomUUID()}`;
+      const uploads = Array.from({ length: 4 }, () => upload(session, { image, name: "a.png", subfolder }));
+      expect((await Promise.all(uploads)).map(({ name }) => name)).toEqual(uploads.map(() => "a.png"));
+    });
+
     it("renames other content under a taken name, and replaces it only on request", async () => {
       await using session = await Session.start(open);
       const [first, second] = [await picture(), await picture()];

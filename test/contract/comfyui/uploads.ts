@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import sharp from "sharp";
 import { FormData } from "undici";
 import { expect } from "vitest";
@@ -18,7 +19,7 @@ export interface Upload {
 
 /** A PNG of random pixels, so that no two are the same. */
 export function picture(width = 48, height = 32): Promise<Buffer> {
-  const pixels = crypto.getRandomValues(new Uint8Array(width * height * 3));
+  const pixels = randomBytes(width * height * 3);
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .png()
     .toBuffer();

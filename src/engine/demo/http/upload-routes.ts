@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import sharp from "sharp";
 import { type FileStore, type FileType, isWithin, parseAnnotated } from "../files.ts";
@@ -44,14 +45,11 @@ async function upload(exchange: Exchange, files: FileStore, convert: Convert): P
   await mkdir(directory, { recursive: true });
   const content = Buffer.from(await file.arrayBuffer());
   const overwrite = ["true", "1"].includes(textIn(form, "overwrite") ?? "");
-  const place = overwrite
-    ? { name: file.name, taken: false }
-    : await findPlace(directory, file.name, content);
-  if (!place.taken) {
-    const stored = await convert(form, content);
-    if (stored) {
-      await writeFile(path.join(directory, place.name), stored);
-    }
+  const stored = await convert(form, content);
+  // From here on in one go, as in ComfyUI: of uploads at the same time none sees another one half written.
+  const place = overwrite ? { name: file.name, taken: false } : findPlace(directory, file.name, content);
+  if (!place.taken && stored) {
+    writeFileSync(path.join(directory, place.name), stored);
   }
   replyJson(exchange, { name: place.name, subfolder, type });
 }
@@ -79,20 +77,20 @@ function typeOf(text: string): FileType {
 }
 
 /** A free name, numbered if need be; or the name of a file that has the same content, which then counts as stored. */
-async function findPlace(
+function findPlace(
   directory: string,
   name: string,
   content: Buffer,
-): Promise<{ readonly name: string; readonly taken: boolean }> {
+): { readonly name: string; readonly taken: boolean } {
   const { name: stem, ext } = path.parse(name);
   const parent = path.dirname(name);
   for (let number = 0; ; number++) {
     const candidate = number === 0 ? name : path.join(parent, `${stem} (${number})${ext}`);
     const file = path.join(directory, candidate);
-    if (!(await exists(file))) {
+    if (!existsSync(file)) {
       return { name: candidate, taken: false };
     }
-    if (digest(await readFile(file)) === digest(content)) {
+    if (digest(readFileSync(file)) === digest(content)) {
       return { name: candidate, taken: true };
     }
   }
@@ -110,7 +108,7 @@ async function masked(form: FormData, content: Buffer, files: FileStore): Promis
   const { filename, type } = parseAnnotated(ref.filename);
   const base = files.directories[type ?? typeOf(String(ref.type ?? "output"))];
   const original = path.resolve(base, String(ref.subfolder ?? ""), filename);
-  if (!isWithin(base, original) || !(await exists(original))) {
+  if (!isWithin(base, original) || !existsSync(original)) {
     return undefined;
   }
   const source = await readFile(original);
@@ -126,16 +124,6 @@ async function masked(form: FormData, content: Buffer, files: FileStore): Promis
     .png({ compressionLevel: 4 })
     .toBuffer();
   return insertPngTexts(png, readPngTexts(source));
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch {
-    // The only question is whether it can be had.
-    return false;
-  }
 }
 
 function digest(content: Buffer): string {
