@@ -138,6 +138,7 @@ describe.each(jsonClientKinds)("a batch with $name", ({ open }) => {
     expect(await reasonOf(submit(client, other))).toEqual(["already_exists", "REQUEST_ID_REUSED"]);
   });
 
+  const image = { assetId: "a".repeat(64) };
   const badGrid = { base: spec, steps: [2, 0, 151], cfgs: [7, 31] };
 
   it.each<[what: string, request: Json, fields: readonly string[]]>([
@@ -149,6 +150,26 @@ describe.each(jsonClientKinds)("a batch with $name", ({ open }) => {
     ["a bad spec", { specs: { specs: [spec, { ...spec, widthPx: 65 }] } }, ["specs.specs[1].width_px"]],
     ["a bad base", { grid: { base: { ...spec, widthPx: 65 } } }, ["grid.base.width_px"]],
     ["bad values in a grid", { grid: badGrid }, ["grid.steps[1]", "grid.steps[2]", "grid.cfgs[1]"]],
+    [
+      "a spec without the image to draw over",
+      { specs: { specs: [spec, { ...spec, inpaint: { mask: image } }] } },
+      ["specs.specs[1].inpaint.image"],
+    ],
+    [
+      "a base without the image to draw over",
+      { grid: { base: { ...spec, inpaint: { mask: image } }, seeds: ["1", "2"] } },
+      ["grid.base.inpaint.image"],
+    ],
+    [
+      "a spec that says what has no effect",
+      { specs: { specs: [spec, { prompt: "x", workflow: { json: "{}" } }] } },
+      ["specs.specs[1].prompt"],
+    ],
+    [
+      "a grid with values that have no effect",
+      { grid: { base: { upscale: { image, factor: 2 } }, prompts: ["x"] } },
+      ["grid.prompts[0]"],
+    ],
   ])("of %s is refused, and names what is wrong", async (_, request, fields) => {
     const { code, details } = await failureOf(submit(client, request));
     expect([code, errorInfoIn(details).reason]).toEqual(["invalid_argument", "INVALID_FIELD"]);

@@ -6,6 +6,7 @@ import {
   SubmitBatchResponseSchema,
 } from "../../../gen/comfyrpc/v1/job_service_pb.js";
 import { ServiceError } from "../../domain/errors.ts";
+import type { GenerationSpec } from "../../domain/generation.ts";
 import type { JobService } from "../../jobs/job-service.ts";
 import { callSignal } from "../call-signal.ts";
 import { callerOf } from "../caller-of.ts";
@@ -25,7 +26,7 @@ export function submitBatch({
   const rules = createMessageRules();
   return async (request: SubmitBatchRequest, context: HandlerContext): Promise<SubmitBatchResponse> => {
     const entries = expandBatch(request, jobs.batchLimit, rules);
-    const specs = entries.map(({ spec }) => fromSpecMessage(spec));
+    const specs = entries.map(readSpec);
     const options = submitOptionsOf(request, context);
     try {
       if (request.validateOnly) {
@@ -41,12 +42,27 @@ export function submitBatch({
   };
 }
 
+function readSpec({ spec, pathOf }: BatchEntry): GenerationSpec {
+  try {
+    return fromSpecMessage(spec);
+  } catch (error) {
+    throw error instanceof ServiceError
+      ? placed(error, (text) => text.replace(/^spec\.([\w.[\]]+)/, (_, field: string) => pathOf(field)))
+      : error;
+  }
+}
+
 /** The same error, with fields as the caller wrote them: for the job service they are below `specs[i]`. */
 function inRequest(error: ServiceError, entries: readonly BatchEntry[]): ServiceError {
-  const place = (text: string) =>
+  return placed(error, (text) =>
     text.replace(/^specs\[(\d+)\]\.([\w.[\]]+)/, (path, index: string, field: string) => {
       return entries[Number(index)]?.pathOf(field) ?? path;
-    });
+    }),
+  );
+}
+
+/** The same error, each field at the beginning of a text replaced by `place`. */
+function placed(error: ServiceError, place: (text: string) => string): ServiceError {
   const { violations } = error.details;
   return violations === undefined
     ? error
