@@ -117,8 +117,8 @@ export enum ErrorReason {
   INVALID_FIELD = 1,
 
   /**
-   * `INVALID_ARGUMENT`: the backend has no such checkpoint. Metadata: `name`, and `nearest`, a JSON array of
-   * up to three names.
+   * `INVALID_ARGUMENT`: the backend has no such model file. Metadata: `kind`, as `ModelKind` without its prefix, in small
+   * letters (`checkpoint`, `diffusion_model`); `name`; and `nearest`, a JSON array of up to three names.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_FOUND = 2;
    */

@@ -32,7 +32,7 @@ export class Problems {
     const whose = isDefault ? "not given, and the default of this server fails: " : "";
     const metadata = {
       name,
-      ...(kind !== undefined && { kind }),
+      ...(kind !== undefined && { kind: kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) }),
       nearest: JSON.stringify(nearest),
     };
     this.#add(
