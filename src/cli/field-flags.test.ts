@@ -8,6 +8,9 @@ it("finds the option of a field, of a part of it, and of one in a list", () => {
   expect(flagOfField("spec.width_px")).toBe("--width");
   expect(flagOfField("spec.loras[1].model_strength")).toBe("--lora");
   expect(flagOfField("spec.output.quality")).toBe("--quality");
+  expect(flagOfField("spec.inpaint.mask.asset_id")).toBe("--mask");
+  expect(flagOfField("spec.inpaint.resize")).toBe("--resize");
+  expect(flagOfField('spec.workflow.images["10.image"].url')).toBe("--image");
   expect(flagOfField("spec.preview")).toBe("--preview");
   expect(flagOfField("spec.prompt")).toBeUndefined();
   expect(flagOfField("spec.constructor")).toBeUndefined();

@@ -1,7 +1,13 @@
 /** The option that sets a field, by the path of the field in its request: `spec.loras[1].name` is `--lora`. */
 export function flagOfField(path: string): string | undefined {
   const names = path.replace(/\[[^\]]*\]/g, "").replace(/^(spec|grid\.base|info|options|filter)\./, "");
-  return flags.get(names) ?? flags.get(names.split(".")[0] ?? "");
+  for (let part = names; part !== ""; part = part.replace(/\.?[^.]*$/, "")) {
+    const flag = flags.get(part);
+    if (flag !== undefined) {
+      return flag;
+    }
+  }
+  return undefined;
 }
 
 const flags: ReadonlyMap<string, string> = new Map(
@@ -22,6 +28,8 @@ const flags: ReadonlyMap<string, string> = new Map(
     vae: "--vae",
     image_to_image: "--from",
     inpaint: "--inpaint",
+    "image_to_image.resize": "--resize",
+    "inpaint.resize": "--resize",
     "inpaint.mask": "--mask",
     "inpaint.invert_mask": "--invert-mask",
     "inpaint.method": "--inpaint-method",
@@ -42,6 +50,7 @@ const flags: ReadonlyMap<string, string> = new Map(
     "hires.denoise": "--hires-denoise",
     upscale: "--upscale",
     "upscale.model": "--upscale-model",
+    "upscale.resize": "--resize",
     "upscale.scaling": "--upscale-scaling",
     "upscale.width_px": "--upscale-to",
     "upscale.height_px": "--upscale-to",
@@ -55,6 +64,7 @@ const flags: ReadonlyMap<string, string> = new Map(
     "model_files.guidance": "--guidance",
     "model_files.shift": "--shift",
     "template.parameters": "--param",
+    "workflow.images": "--image",
     preview: "--preview",
     "preview.max_side_px": "--preview-size",
     "preview.format": "--preview-format",
@@ -62,7 +72,6 @@ const flags: ReadonlyMap<string, string> = new Map(
     "output.quality": "--quality",
     "output.metadata": "--metadata",
     "output.ai_mark": "--ai-mark",
-    "output.thumbnail.max_side_px": "--thumbnail",
     "output.thumbnail": "--thumbnail",
     "output.inline_limit_bytes": "--inline-limit",
     detach: "--detach",
