@@ -96,7 +96,8 @@ export declare type Upscale = Message<"comfyrpc.v1.Upscale"> & {
   model: string;
 
   /**
-   * By how much each side grows: 0.1 to 8. Must not be given together with a size. Default: as far as the model goes.
+   * By how much each side grows: 0.1 to 8; no side may become larger than 16,384 pixels. Must not be given together with a
+   * size. Default: as far as the model goes.
    *
    * @generated from field: optional double factor = 3;
    */
