@@ -77,6 +77,19 @@ describe("an input image", () => {
     },
   );
 
+  it("whose PNG is used again keeps that for long enough to be read by a job", async () => {
+    await using stage = await openStage();
+    const data = await sharp(await photo(30, 20))
+      .gif()
+      .toBuffer();
+    const { assetId } = await stage.resolve({ type: "data", data });
+    stage.clock.advance(unreferencedInputMs - 1);
+    expect(await stage.resolve({ type: "data", data })).toMatchObject({ assetId });
+    const { expireTime } = await stage.assets.get(assetId, owner, never);
+    expect(expireTime.getTime() - stage.clock.now().getTime()).toBe(unreferencedInputMs);
+    expect(stage.looks).toBe(1);
+  });
+
   it("is looked at once, but its PNG is made anew for another tenant", async () => {
     await using stage = await openStage();
     const png = await makePng();

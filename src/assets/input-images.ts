@@ -103,7 +103,7 @@ export class InputImages {
   async #look(asset: AssetRecord, signal: AbortSignal): Promise<Known> {
     const known = this.#known.get(asset.id);
     // Another tenant's PNG of the same file is of no use here, nor one whose time has come.
-    if (known && (known.assetId === asset.id || (await this.#has(asset.tenant, known.assetId, signal)))) {
+    if (known && (known.assetId === asset.id || (await this.#keeps(asset.tenant, known.assetId, signal)))) {
       return known;
     }
     const found = await this.#decodes.run(() => this.#prepare(asset, signal), signal);
@@ -111,8 +111,15 @@ export class InputImages {
     return found;
   }
 
-  async #has(tenant: string, assetId: string, signal: AbortSignal): Promise<boolean> {
-    return (await this.#deps.assets.get(tenant, assetId, signal)) !== undefined;
+  /** Whether the PNG of a file is still there. Then it stays there for long enough to become part of a job. */
+  async #keeps(tenant: string, assetId: string, signal: AbortSignal): Promise<boolean> {
+    const { assets, clock } = this.#deps;
+    const kept = await assets.get(tenant, assetId, signal);
+    const nowMs = clock.now().getTime();
+    if (kept !== undefined && kept.expireTime.getTime() < nowMs + unreferencedInputMs / 2) {
+      await assets.put({ ...kept, expireTime: new Date(nowMs + unreferencedInputMs) }, signal);
+    }
+    return kept !== undefined;
   }
 
   async #prepare(asset: AssetRecord, signal: AbortSignal): Promise<Known> {
