@@ -236,6 +236,7 @@ describe("generate", () => {
 
   it.each([
     ["--mask a.png", "--mask has no effect without --inpaint"],
+    ["--resize crop", "--resize has no effect without --from, --inpaint or --upscale-to"],
     ["--from /does/not/exist.png", "cannot read /does/not/exist.png"],
     ["--from a.png --inpaint b.png", "cannot be used with"],
     ["--control model=a", "Write it as model=NAME,image=FILE"],

@@ -119,6 +119,12 @@ function assertCompany(flags: ModeFlags): void {
     [flags.hiresModel !== undefined, "--hires-model", flags.hires !== undefined, "--hires"],
     [flags.hiresSteps !== undefined, "--hires-steps", flags.hires !== undefined, "--hires"],
     [flags.hiresDenoise !== undefined, "--hires-denoise", flags.hires !== undefined, "--hires"],
+    [
+      flags.resize !== undefined,
+      "--resize",
+      flags.from !== undefined || masked || flags.upscaleTo !== undefined,
+      "--from, --inpaint or --upscale-to",
+    ],
     [flags.upscaleScaling !== undefined, "--upscale-scaling", wantsUpscale(flags), "--upscale"],
     [flags.aestheticScore !== undefined, "--aesthetic-score", flags.refiner !== undefined, "--refiner"],
     [flags.family !== undefined, "--family", files, "--diffusion-model"],

@@ -19,7 +19,8 @@ export declare const file_comfyrpc_v1_start_image: GenFile;
 export declare type ImageToImage = Message<"comfyrpc.v1.ImageToImage"> & {
   /**
    * The image to start from. Required. It is scaled to the size of the picture: `width_px` and `height_px` of the
-   * spec, whose default is the size of this image, rounded to multiples of 8 and made smaller where limits ask for it.
+   * spec, whose default is the size of this image, rounded down to multiples of 8 and made smaller where limits ask for
+   * it, but at least 64; if one of them is given, the other follows by the proportions of the image.
    *
    * @generated from field: comfyrpc.v1.ImageInput image = 1;
    */
