@@ -152,6 +152,44 @@ describe("an upload", () => {
   });
 });
 
+describe("an upload that is only checked", () => {
+  it("is answered as it would be, and not kept", async () => {
+    await using fixture = await openAssets();
+    const { assets } = fixture;
+    const png = await makePng();
+    const info = { ...plainUpload, fileName: "a.png", stripMetadata: true };
+    const checked = await assets.checkUpload(inPieces(png), info, owner, never);
+    expect(await fixture.blobFiles()).toEqual([]);
+    await expect(assets.get(checked.id, owner, never)).rejects.toThrow(rejected("ASSET_NOT_FOUND"));
+    expect(await assets.upload(inPieces(png), info, owner, never)).toEqual(checked);
+  });
+
+  it("is the asset that there is, for the longer of the times", async () => {
+    await using fixture = await openAssets();
+    const { assets, clock } = fixture;
+    const png = await makePng();
+    const kept = await assets.upload(inPieces(png), { ...plainUpload, fileName: "a.png" }, owner, never);
+    clock.advance(1_000);
+    for (const retentionMs of [60_000, 7_200_000]) {
+      const info = { ...plainUpload, fileName: "b.png", retentionMs };
+      const checked = await assets.checkUpload(inPieces(png), info, owner, never);
+      expect(await assets.get(kept.id, owner, never)).toEqual(kept);
+      const untilMs = Math.max(kept.expireTime.getTime(), clock.now().getTime() + retentionMs);
+      expect(checked).toEqual({ ...kept, expireTime: new Date(untilMs) });
+    }
+  });
+
+  it.each([
+    ["another checksum", { sha256: "0".repeat(64) }, "ASSET_REJECTED"],
+    ["too long a time", { retentionMs: 7_200_001 }, "INVALID_FIELD"],
+  ] as const)("is refused for %s", async (_, info, reason) => {
+    await using fixture = await openAssets();
+    const body = inPieces(await makePng());
+    const checked = fixture.assets.checkUpload(body, { ...plainUpload, ...info }, owner, never);
+    await expect(checked).rejects.toThrow(rejected(reason));
+  });
+});
+
 describe("an asset", () => {
   it("is read from anywhere to anywhere", async () => {
     await using fixture = await openAssets();

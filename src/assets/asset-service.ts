@@ -94,6 +94,29 @@ export class AssetService {
   }
 
   /**
+   * Says what {@link upload} would return for a file, or throws what it would throw, and keeps nothing of it.
+   *
+   * @throws ServiceError as `upload` does; what `body` throws
+   */
+  async checkUpload(
+    body: AsyncIterable<Uint8Array>,
+    info: UploadInfo,
+    { tenant }: AssetOwner,
+    signal: AbortSignal,
+  ): Promise<AssetRecord> {
+    await using opened = new AsyncDisposableStack();
+    const { asset } = await this.#examine(body, info, this.#retentionOf(info), tenant, opened, signal);
+    const known = await this.#deps.assets.get(tenant, asset.id, signal);
+    if (known === undefined) {
+      return asset;
+    }
+    return {
+      ...known,
+      expireTime: new Date(Math.max(known.expireTime.getTime(), asset.expireTime.getTime())),
+    };
+  }
+
+  /**
    * Takes in a file that a job is about to read, as {@link upload} does. It is kept for an hour, which the job that is to
    * refer to it needs to be accepted, and then as long as that job.
    *
@@ -115,31 +138,42 @@ export class AssetService {
     tenant: string,
     signal: AbortSignal,
   ): Promise<AssetRecord> {
-    const { assets, clock } = this.#deps;
+    const { assets } = this.#deps;
     await using opened = new AsyncDisposableStack();
+    const { blob, asset } = await this.#examine(body, info, retentionMs, tenant, opened, signal);
+    await assets.pinBlob(blob.sha256, signal);
+    await blob.commit(signal);
+    return await assets.put(asset, signal);
+  }
+
+  /** The bytes of an upload, in a blob that `opened` owns, and the asset that they make from now on. */
+  async #examine(
+    body: AsyncIterable<Uint8Array>,
+    info: UploadInfo,
+    retentionMs: number,
+    tenant: string,
+    opened: AsyncDisposableStack,
+    signal: AbortSignal,
+  ): Promise<{ readonly blob: StagedBlob; readonly asset: AssetRecord }> {
     const uploaded = opened.use(await this.#stage(body, signal));
     assertAsPromised(uploaded, info);
     const { blob, facts } = await this.#decodes.run(
       () => this.#lookInto(uploaded, info.stripMetadata, opened, signal),
       signal,
     );
-    await assets.pinBlob(blob.sha256, signal);
-    await blob.commit(signal);
-    const createTime = clock.now();
-    return await assets.put(
-      {
-        id: blob.sha256,
-        tenant,
-        sizeBytes: blob.sizeBytes,
-        mediaType: facts.mediaType,
-        widthPx: facts.widthPx,
-        heightPx: facts.heightPx,
-        fileName: info.fileName,
-        createTime,
-        expireTime: new Date(createTime.getTime() + retentionMs),
-      },
-      signal,
-    );
+    const createTime = this.#deps.clock.now();
+    const asset = {
+      id: blob.sha256,
+      tenant,
+      sizeBytes: blob.sizeBytes,
+      mediaType: facts.mediaType,
+      widthPx: facts.widthPx,
+      heightPx: facts.heightPx,
+      fileName: info.fileName,
+      createTime,
+      expireTime: new Date(createTime.getTime() + retentionMs),
+    };
+    return { blob, asset };
   }
 
   /** @throws ServiceError `ASSET_NOT_FOUND`, `STORE_UNAVAILABLE` */

@@ -49,6 +49,15 @@ export declare type UploadInfo = Message<"comfyrpc.v1.UploadInfo"> & {
    * @generated from field: google.protobuf.Duration retention = 4;
    */
   retention?: Duration | undefined;
+
+  /**
+   * Whether only to check it. The bytes are taken and looked at all the same, and fail as they would; the answer has the
+   * asset that would be made, or the one of the same bytes that there is, with the time until which it would be kept.
+   * Nothing is kept, so that its id need not lead to anything. Default: false.
+   *
+   * @generated from field: bool validate_only = 5;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -100,7 +109,7 @@ export declare const UploadAssetRequestSchema: GenMessage<UploadAssetRequest>;
  */
 export declare type UploadAssetResponse = Message<"comfyrpc.v1.UploadAssetResponse"> & {
   /**
-   * The asset.
+   * The asset; with `validate_only`, as it would be.
    *
    * @generated from field: comfyrpc.v1.Asset asset = 1;
    */
@@ -147,7 +156,7 @@ export declare const CreateAssetRequestSchema: GenMessage<CreateAssetRequest>;
  */
 export declare type CreateAssetResponse = Message<"comfyrpc.v1.CreateAssetResponse"> & {
   /**
-   * The asset.
+   * The asset; with `validate_only`, as it would be.
    *
    * @generated from field: comfyrpc.v1.Asset asset = 1;
    */

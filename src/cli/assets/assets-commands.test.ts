@@ -69,6 +69,18 @@ describe("assets put", () => {
     });
   });
 
+  it("only has it checked if so told", async () => {
+    const upload: Upload = { info: undefined, pieces: [] };
+    await onStage(keeping(upload), async ({ run }) => {
+      const { out, err } = await run(["assets", "put", "-", "--check"], captureIo({ input: [data] }));
+      expect(upload.info?.validateOnly).toBe(true);
+      expect({ out, err }).toEqual({
+        out: `${assetId}\n`,
+        err: expect.stringContaining(", would be kept until "),
+      });
+    });
+  });
+
   it("says nothing of name and SHA-256 where it knows none", async () => {
     const upload: Upload = { info: undefined, pieces: [] };
     await onStage(keeping(upload), async ({ run }) => {

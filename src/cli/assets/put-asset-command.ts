@@ -31,6 +31,7 @@ export function putAssetCommand(context: CliContext): Command {
     .addOption(
       new Option("--retention <time>", "keep it this long, such as 90m or 7d").argParser(parseDuration),
     )
+    .option("--check", "only have it checked, and print the id that it would have")
     .option("--json", "write what the service knows of it as a line of JSON")
     .option("-q, --quiet", "write nothing but the id and errors")
     .action((path: string) => finishCommand(context, () => putAsset(path, command, context)));
@@ -38,7 +39,7 @@ export function putAssetCommand(context: CliContext): Command {
 }
 
 async function putAsset(path: string, command: Command, context: CliContext): Promise<ExitCode> {
-  const { name, sha256, stripMetadata, retention, json, quiet } = PutFlags.parse(command.opts());
+  const { name, sha256, stripMetadata, retention, check, json, quiet } = PutFlags.parse(command.opts());
   const { channel, serverName } = await openConnection(command);
   using _ = channel;
   return await reportFailures(context, { serverName, json }, async () => {
@@ -47,19 +48,21 @@ async function putAsset(path: string, command: Command, context: CliContext): Pr
       fileName: name ?? source.name,
       sha256: sha256 ?? source.sha256,
       stripMetadata,
+      validateOnly: check,
       ...(retention === undefined ? {} : { retention: durationFromMs(retention) }),
     };
     const requests = uploadRequests(info, source.bytes);
     const { asset } = await createAssetClient(channel).uploadAsset(requests, context.signal);
     if (!asset) throw new DeliveryError("the service said nothing about the asset");
     context.stdout.write(json ? jsonLine(AssetSchema, asset) : `${plainText(asset.assetId)}\n`);
-    if (!json && !quiet) writeLines(context, [assetLine(asset)]);
+    if (!json && !quiet) writeLines(context, [assetLine(asset, check)]);
     return ExitCode.ok;
   });
 }
 
-function assetLine({ mediaType, widthPx, heightPx, sizeBytes, expireTime }: Asset): string {
-  const kept = expireTime ? `, kept until ${formatTime(expireTime, systemClock.now())}` : "";
+function assetLine({ mediaType, widthPx, heightPx, sizeBytes, expireTime }: Asset, isCheck: boolean): string {
+  const until = isCheck ? "would be kept until" : "kept until";
+  const kept = expireTime ? `, ${until} ${formatTime(expireTime, systemClock.now())}` : "";
   return `${widthPx}x${heightPx} ${plainText(mediaType)}, ${formatBytes(sizeBytes)}${kept}`;
 }
 
@@ -68,6 +71,7 @@ const PutFlags = z.object({
   sha256: z.string().toLowerCase().optional(),
   stripMetadata: z.boolean().default(false),
   retention: z.number().optional(),
+  check: z.boolean().default(false),
   json: z.boolean().default(false),
   quiet: z.boolean().default(false),
 });

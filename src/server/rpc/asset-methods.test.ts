@@ -98,6 +98,20 @@ describe("assets in grpc-js", () => {
     });
   });
 
+  it("are not kept if they are only to be checked", async () => {
+    await using fixture = await openAssets();
+    await using server = await serve(fixture);
+    using client = await connectGrpcJs(server.address, proto);
+    const png = await makePng();
+    const info = { validateOnly: true, fileName: "a.png" };
+    const asset = { assetId: sha256Of(png), fileName: "a.png", mediaType: "image/png" };
+    expect(await client.upload(`${path}UploadAsset`, uploadOf(png, info))).toMatchObject({ asset });
+    expect(await connect(server).createAsset({ info, data: png })).toMatchObject({ asset });
+    expect(await fixture.blobFiles()).toEqual([]);
+    const refused = connect(server).createAsset({ info, data: Buffer.from("a text") });
+    expect(await failureOf(refused)).toMatchObject({ reason: "ASSET_REJECTED" });
+  });
+
   it.each([
     ["begins with data", [{ data: Buffer.from("x") }]],
     ["says twice what it is", [{ info: {} }, { data: Buffer.from("x") }, { info: {} }]],

@@ -7,22 +7,16 @@ import {
 } from "../../../gen/comfyrpc/v1/asset_service_pb.js";
 import type { AssetService } from "../../assets/asset-service.ts";
 import { inOnePiece } from "../../lib/in-one-piece.ts";
-import { callSignal } from "../call-signal.ts";
-import { callerOf } from "../caller-of.ts";
-import { fromUploadInfoMessage, toAssetMessage } from "../convert/asset.ts";
+import { toAssetMessage } from "../convert/asset.ts";
+import { receiveUpload } from "./receive-upload.ts";
 
 /** `AssetService.CreateAsset`: an upload in one message. */
-export function createAsset({ assets }: { readonly assets: Pick<AssetService, "upload"> }) {
+export function createAsset({ assets }: { readonly assets: Pick<AssetService, "upload" | "checkUpload"> }) {
   return async (
     { info, data }: CreateAssetRequest,
     context: HandlerContext,
   ): Promise<CreateAssetResponse> => {
-    const asset = await assets.upload(
-      inOnePiece(data),
-      fromUploadInfoMessage(info),
-      callerOf(context),
-      callSignal(context),
-    );
+    const asset = await receiveUpload(assets, info, inOnePiece(data), context);
     return create(CreateAssetResponseSchema, { asset: toAssetMessage(asset) });
   };
 }

@@ -8,24 +8,22 @@ import {
 import type { AssetService } from "../../assets/asset-service.ts";
 import { abortable } from "../../lib/abortable.ts";
 import { callSignal } from "../call-signal.ts";
-import { callerOf } from "../caller-of.ts";
-import { fromUploadInfoMessage, toAssetMessage } from "../convert/asset.ts";
+import { toAssetMessage } from "../convert/asset.ts";
 import { invalidField } from "../invalid-fields.ts";
+import { receiveUpload } from "./receive-upload.ts";
 
 /** `AssetService.UploadAsset`: takes what comes straight to the store, as fast as that takes it. */
-export function uploadAsset({ assets }: { readonly assets: Pick<AssetService, "upload"> }) {
+export function uploadAsset({ assets }: { readonly assets: Pick<AssetService, "upload" | "checkUpload"> }) {
   return async (
     requests: AsyncIterable<UploadAssetRequest>,
     context: HandlerContext,
   ): Promise<UploadAssetResponse> => {
-    const signal = callSignal(context);
-    const messages = abortable(requests, signal); // a caller may fall silent
+    const messages = abortable(requests, callSignal(context)); // a caller may fall silent
     const first = await messages.next();
     if (first.done || first.value.part.case !== "info") {
       throw invalidField("info", "must come in the first message");
     }
-    const info = fromUploadInfoMessage(first.value.part.value);
-    const asset = await assets.upload(dataIn(messages), info, callerOf(context), signal);
+    const asset = await receiveUpload(assets, first.value.part.value, dataIn(messages), context);
     return create(UploadAssetResponseSchema, { asset: toAssetMessage(asset) });
   };
 }
