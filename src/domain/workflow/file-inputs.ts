@@ -1,6 +1,5 @@
 import type { GraphValue } from "../graph.ts";
 import type { NodeClass, NodeInput } from "../node-class.ts";
-import { isList } from "./literal.ts";
 import { isCheckedFile } from "./own-checks.ts";
 
 /**
@@ -34,8 +33,7 @@ export function isFileName(inputName: string): boolean {
  */
 export function outsideBecause(text: string): string | undefined {
   for (const line of text.split(/[\r\n]+/)) {
-    // Nodes strip the quotes that people copy along with a path.
-    const path = line.replace(/^[\s"'`]+|[\s"'`]+$/g, "");
+    const path = withoutQuotes(line);
     const reason = outsideReasons.find(([, pattern]) => pattern.test(path))?.[0];
     if (reason !== undefined) {
       return reason;
@@ -44,17 +42,18 @@ export function outsideBecause(text: string): string | undefined {
   return undefined;
 }
 
-/** All texts within a value, names of members included. */
-export function textsIn(value: GraphValue): string[] {
-  if (typeof value === "string") {
-    return [value];
+/** All texts within a value, names of members included, in no order. */
+export function* textsIn(value: GraphValue): Generator<string> {
+  const left: GraphValue[] = [value];
+  for (let one = left.pop(); one !== undefined; one = left.pop()) {
+    if (typeof one === "string") {
+      yield one;
+    } else if (typeof one === "object" && one !== null) {
+      for (const [key, member] of Object.entries(one)) {
+        left.push(key, member);
+      }
+    }
   }
-  if (isList(value)) {
-    return value.flatMap(textsIn);
-  }
-  return typeof value === "object" && value !== null
-    ? Object.entries(value).flatMap(([key, member]) => [key, ...textsIn(member)])
-    : [];
 }
 
 /** Options of the editor, of ComfyUI and of widespread packages, that only inputs for files have. */
@@ -96,6 +95,20 @@ const outsideReasons: readonly (readonly [string, RegExp])[] = [
   ["names an output of the backend, which may be another job's", /\[\s*(?:output|temp)\s*\]$/i],
 ];
 
+/** Without spaces and quotes around it, which nodes strip, as people copy them along with a path. */
+function withoutQuotes(line: string): string {
+  const start = line.search(/[^\s"'`]/);
+  if (start === -1) {
+    return "";
+  }
+  // Not by one more expression, which would try every space of a long row as the first of the last ones.
+  let end = line.length;
+  while (/[\s"'`]/.test(line.charAt(end - 1))) {
+    end -= 1;
+  }
+  return line.slice(start, end);
+}
+
 function loadsFiles({ name }: NodeClass): boolean {
   return wordsOf(name).some((word) => loadWords.has(word));
 }
@@ -114,7 +127,7 @@ const loadWords: ReadonlySet<string> = new Set([
 function wordsOf(name: string): string[] {
   return name
     .replace(/([a-z\d])([A-Z])/g, "$1 $2")
-    .replace(/([A-Z]+)([A-Z][a-z])/g, "$1 $2")
+    .replace(/([A-Z])(?=[A-Z][a-z])/g, "$1 ")
     .toLowerCase()
     .split(/[^a-z]+/)
     .filter((word) => word !== "");

@@ -17,6 +17,10 @@ function declare(name: string, inputs: readonly Partial<NodeInput>[]): NodeClass
   };
 }
 
+function nested(depth: number, value: GraphValue): GraphValue {
+  return depth === 0 ? value : [nested(depth - 1, value)];
+}
+
 const open = { allowedClasses: [], deniedClasses: [], allowPaths: false };
 
 function refused(nodeClass: NodeClass, inputs: Record<string, GraphValue>): (string | undefined)[] {
@@ -67,6 +71,14 @@ describe("checkPolicy", () => {
         allowPaths: true,
       }),
     ).toEqual([]);
+  });
+
+  it.each([
+    ["spaces", { path: `a${" ".repeat(1_000_000)}b` }],
+    ["capital letters", { [`${"A".repeat(1_000_000)}_path`]: "a" }],
+    ["lists", { path: { __value__: nested(90, Array(100_000).fill("a/b")) } }],
+  ])("is not kept busy by rows of %s", (_what, inputs) => {
+    expect(refused(declare("Save", []), inputs)).toEqual([]);
   });
 
   it.each(["", "a.png", "a/b c/d.png", "a..b.png", "%date:yyyy-MM-dd%/x", "ä 🦊.png", "a.png [input]"])(

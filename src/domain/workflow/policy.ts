@@ -74,9 +74,13 @@ function pathReason(inputName: string, type: string | undefined, value: GraphVal
       ? undefined
       : "is linked to another node, so that nobody knows which";
   }
-  return textsIn(unwrapLiteral(value))
-    .map(outsideBecause)
-    .find((reason) => reason !== undefined);
+  for (const text of textsIn(unwrapLiteral(value))) {
+    const reason = outsideBecause(text);
+    if (reason !== undefined) {
+      return reason;
+    }
+  }
+  return undefined;
 }
 
 /** Input of the nodes that save files, by which ComfyUI names them. */
