@@ -56,12 +56,13 @@ class GraphCheck {
 
   /** Checks each node that `outputs` need once, a node before those that it needs, and reports links that close a circle. */
   #walk(outputs: readonly string[]): void {
-    const states = new Map<string, "open" | "done">();
+    // Where on the path a node is that is not done yet.
+    const states = new Map<string, number | "done">();
     // Not by recursion: a graph of a thousand nodes in a row is unusual, but no reason to fall over.
     for (const output of outputs) {
       const path: { readonly id: string; readonly links: Iterator<NamedLink> }[] = [];
       const enter = (id: string, node: GraphNode) => {
-        states.set(id, "open");
+        states.set(id, path.length);
         path.push({ id, links: this.#checkNode(id, node).values() });
       };
       const start = this.#nodeAt(output);
@@ -77,10 +78,14 @@ class GraphCheck {
         }
         const { inputName, nodeId } = next.value;
         const node = this.#nodeAt(nodeId);
-        if (states.get(nodeId) === "open") {
-          const ids = path.map(({ id }) => id);
-          this.#reportCycle(top.id, inputName, ids.slice(ids.indexOf(nodeId)));
-        } else if (node !== undefined && !states.has(nodeId)) {
+        const state = states.get(nodeId);
+        if (typeof state === "number") {
+          // Of a long circle only its ends: a graph can close thousands of them.
+          const ids = (start: number, end: number) => path.slice(start, end).map(({ id }) => id);
+          const cycle =
+            path.length - state > 10 ? [...ids(state, state + 9), "…", top.id] : ids(state, path.length);
+          this.#reportCycle(top.id, inputName, cycle);
+        } else if (node !== undefined && state === undefined) {
           enter(nodeId, node);
         }
       }
@@ -202,13 +207,13 @@ class GraphCheck {
     });
   }
 
+  /** @param cycle ids of its nodes, or of those at its ends */
   #reportCycle(id: string, inputName: string, cycle: readonly string[]): void {
     const node = this.#nodeAt(id);
     if (node !== undefined) {
-      const shown = cycle.length > 10 ? [...cycle.slice(0, 9), "…", ...cycle.slice(-1)] : cycle;
       this.#error(id, node, inputName, {
         kind: "dependency_cycle",
-        message: `${inputName} closes a circle of nodes that wait for each other: ${shown.map(shortened).join(" ← ")} ← ${shortened(cycle[0] ?? "")}`,
+        message: `${inputName} closes a circle of nodes that wait for each other: ${cycle.map(shortened).join(" ← ")} ← ${shortened(cycle[0] ?? "")}`,
         remedy: "link it to a node outside of the circle",
       });
     }

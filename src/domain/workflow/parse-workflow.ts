@@ -100,9 +100,10 @@ function placeOf({ message }: SyntaxError, text: string): string {
 /**
  * Makes sure of what JSON text can say and a graph cannot hold.
  *
+ * @param path where the value is; the same list for all values, as there are millions
  * @throws ServiceError `WORKFLOW_INVALID`
  */
-function asGraphValue(value: unknown, path: readonly string[]): GraphValue {
+function asGraphValue(value: unknown, path: string[]): GraphValue {
   switch (typeof value) {
     case "string":
       return wellFormed(value, path);
@@ -122,7 +123,7 @@ function asGraphValue(value: unknown, path: readonly string[]): GraphValue {
       break;
   }
   if (Array.isArray(value)) {
-    return value.map((item: unknown, i) => asGraphValue(item, [...path, `${i}`]));
+    return value.map((item: unknown, i) => within(path, `${i}`, () => asGraphValue(item, path)));
   }
   if (typeof value !== "object" || value === null) {
     return null;
@@ -132,9 +133,17 @@ function asGraphValue(value: unknown, path: readonly string[]): GraphValue {
       if (key === "__proto__") {
         throw invalid(`${placeIn(path)}: "__proto__" can be no name here; choose another`);
       }
-      return [wellFormed(key, path), asGraphValue(member, [...path, key])];
+      return [wellFormed(key, path), within(path, key, () => asGraphValue(member, path))];
     }),
   );
+}
+
+/** Has `path` lead on to `name` for as long as `read` works. */
+function within(path: string[], name: string, read: () => GraphValue): GraphValue {
+  path.push(name);
+  const value = read();
+  path.pop();
+  return value;
 }
 
 function wellFormed(text: string, path: readonly string[]): string {

@@ -29,4 +29,37 @@ describe("seedsOf", () => {
   it("finds those of output nodes only", () => {
     expect(seedsOf({ "1": { class_type: "KSampler", inputs: { seed: 1 } } }, demoClasses)).toEqual(new Map());
   });
+
+  it("prefers the one behind the earlier inputs of two that are as near", () => {
+    const graph = {
+      "1": { class_type: "KSampler", inputs: { seed: 1 } },
+      "2": { class_type: "KSampler", inputs: { seed: 2 } },
+      "3": { class_type: "VAEDecode", inputs: { samples: ["1", 0] } },
+      "4": { class_type: "VAEDecode", inputs: { samples: ["2", 0] } },
+      "5": { class_type: "ImageBatch", inputs: { image1: ["4", 0], image2: ["3", 0] } },
+      "6": { class_type: "SaveImage", inputs: { images: ["5", 0] } },
+    };
+    expect(seedsOf(graph, demoClasses)).toEqual(new Map([["6", 2n]]));
+  });
+
+  it("walks a graph once, however many outputs it has", () => {
+    const chain = Array.from({ length: 5_000 }, (_, i) => [
+      `n${i}`,
+      { class_type: "ImageInvert", inputs: { image: [`n${i + 1}`, 0] } },
+    ]);
+    const savers = Array.from({ length: 5_000 }, (_, i) => [
+      `s${i}`,
+      { class_type: "SaveImage", inputs: { images: ["n0", 0] } },
+    ]);
+    let looks = 0;
+    const nodes = Object.fromEntries([...chain, ...savers]);
+    const graph = new Proxy(nodes, {
+      get: (target, id, receiver) => {
+        looks += 1;
+        return Reflect.get(target, id, receiver);
+      },
+    });
+    expect(seedsOf(graph, demoClasses)).toEqual(new Map());
+    expect(looks).toBeLessThan(100_000);
+  });
 });

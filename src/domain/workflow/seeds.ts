@@ -1,42 +1,70 @@
-import type { GraphValue, WorkflowGraph } from "../graph.ts";
+import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClasses } from "../node-class.ts";
 import { readLink } from "./link.ts";
 
 /**
  * The seeds that the output nodes of a graph save by, by node id: for each the one of the node nearest to it, counted in
- * links, that has a seed as a literal. Nodes that nothing is sampled for have none, nor have those whose seed comes along
- * a link.
+ * links, that has a seed as a literal; of several the one behind the earlier inputs. Nodes that nothing is sampled for have
+ * none, nor have those whose seed comes along a link.
  */
 export function seedsOf(graph: WorkflowGraph, classes: NodeClasses): ReadonlyMap<string, bigint> {
-  const seeds = new Map<string, bigint>();
-  for (const [id, { class_type }] of Object.entries(graph)) {
-    const seed = classes.get(class_type)?.isOutput ? nearestSeed(graph, id) : undefined;
-    if (seed !== undefined) {
-      seeds.set(id, seed);
-    }
-  }
-  return seeds;
+  const nearest = nearestSeeds(graph);
+  return new Map(
+    Object.entries(graph).flatMap(([id, { class_type }]) => {
+      const seed = classes.get(class_type)?.isOutput ? nearest.get(id)?.seed : undefined;
+      return seed === undefined ? [] : [[id, seed]];
+    }),
+  );
 }
 
-function nearestSeed(graph: WorkflowGraph, start: string): bigint | undefined {
-  const seen = new Set([start]);
-  for (const id of seen) {
-    const inputs = Object.hasOwn(graph, id) ? graph[id]?.inputs : undefined;
-    if (inputs === undefined) {
-      continue;
-    }
+interface NearestSeed {
+  readonly seed: bigint;
+  /** How many links away it is. */
+  readonly distance: number;
+}
+
+/** Of every node at once, from the seeds on: a search from each output would walk a large graph thousands of times. */
+function nearestSeeds(graph: WorkflowGraph): ReadonlyMap<string, NearestSeed> {
+  const nearest = new Map<string, NearestSeed>();
+  const sources = new Map<string, readonly string[]>();
+  const users = new Map<string, string[]>();
+  for (const [id, { inputs }] of Object.entries(graph)) {
     const seed = seedNames.map((name) => seedIn(inputs[name])).find((one) => one !== undefined);
     if (seed !== undefined) {
-      return seed;
+      nearest.set(id, { seed, distance: 0 });
     }
-    for (const value of Object.values(inputs)) {
-      const link = readLink(value);
-      if (link !== undefined && link !== "literal") {
-        seen.add(link.nodeId); // walked by the loop, in this order: the nearest first
+    const linked = linkedNodes(inputs);
+    sources.set(id, linked);
+    for (const source of linked) {
+      const others = users.get(source);
+      if (others === undefined) {
+        users.set(source, [id]);
+      } else {
+        others.push(id);
       }
     }
   }
-  return undefined;
+  for (const [id, { distance }] of nearest) {
+    for (const user of users.get(id) ?? []) {
+      if (!nearest.has(user)) {
+        // All nodes as near as this one are there by now. What is added here is walked by the loop, later on.
+        const source = sources
+          .get(user)
+          ?.map((one) => nearest.get(one))
+          .find((one) => one?.distance === distance);
+        if (source !== undefined) {
+          nearest.set(user, { seed: source.seed, distance: distance + 1 });
+        }
+      }
+    }
+  }
+  return nearest;
+}
+
+/** Nodes that inputs are linked to, each once, in the order of the inputs. */
+function linkedNodes(inputs: GraphNode["inputs"]): readonly string[] {
+  const links = Object.values(inputs).map(readLink);
+  return [...new Set(links.flatMap((link) => (typeof link === "object" ? link.nodeId : [])))];
 }
 
 const seedNames = ["seed", "noise_seed"];

@@ -2,7 +2,8 @@ import { nearestNames } from "../../lib/nearest-names.ts";
 
 /**
  * Finds names that look like unknown ones. Each pair of name and list is compared once, and a graph full of unknown names
- * only until so many comparisons have been made: each costs microseconds, and lists have thousands of names.
+ * only until so many comparisons have been made: each costs microseconds, of long names many, and lists have thousands of
+ * names.
  */
 export class Suggestions {
   readonly #known = new Map<string, string>();
@@ -24,9 +25,12 @@ export class Suggestions {
     if (names.length === 0) {
       return "the backend has none to choose from";
     }
-    this.#comparisonsLeft -= names.length;
+    this.#comparisonsLeft -= names.length * Math.ceil(name.length / charactersAtOnce);
     return this.#comparisonsLeft < 0
       ? `choose one of the ${names.length} that the backend has`
       : `the nearest it has: ${nearestNames(name, names).join(", ")}`;
   }
 }
+
+/** How many characters of a name cost the same to compare as one does. */
+const charactersAtOnce = 32;
