@@ -20,6 +20,10 @@ describe("seedsOf", () => {
     ["one of 64 bits", { seed: 2n ** 64n - 1n }, 2n ** 64n - 1n],
     ["one that is a text", { seed: "77" }, 77n],
     ["one beyond a link, or beyond what is none", { seed: ["9", 0], noise_seed: 0.5, x: ["2", 0] }, 2n],
+    ["that of the noise which another sampler has added", { seed: 9, add_noise: "disable", x: ["2", 0] }, 2n],
+    ["the same where a flag says so", { noise_seed: 9, add_noise: false, x: ["2", 0] }, 2n],
+    ["one of a sampler that says to add noise", { seed: 9, add_noise: "enable", x: ["2", 0] }, 9n],
+    ["one without noise if there is no other", { seed: 9, add_noise: "disable" }, 9n],
     ["none if there is none", { seed: "x" }, undefined],
     ["none that is none", { seed: -1 }, undefined],
   ])("finds %s", (_what, inputs, seed) => {

@@ -4,14 +4,18 @@ import { readLink } from "./link.ts";
 
 /**
  * The seeds that the output nodes of a graph save by, by node id: for each the one of the node nearest to it, counted in
- * links, that has a seed as a literal; of several the one behind the earlier inputs. Nodes that nothing is sampled for have
- * none, nor have those whose seed comes along a link.
+ * links, that has a seed as a literal; of several the one behind the earlier inputs. A sampler that adds no noise goes on
+ * from that of another, whose seed it is then; its own is taken only if there is no other. Nodes that nothing is sampled
+ * for have none, nor have those whose seed comes along a link.
  */
 export function seedsOf(graph: WorkflowGraph, classes: NodeClasses): ReadonlyMap<string, bigint> {
-  const nearest = nearestSeeds(graph);
+  const nearest = nearestSeeds(graph, addsNoise);
+  const nearestOfAny = nearestSeeds(graph, () => true);
   return new Map(
     Object.entries(graph).flatMap(([id, { class_type }]) => {
-      const seed = classes.get(class_type)?.isOutput ? nearest.get(id)?.seed : undefined;
+      const seed = classes.get(class_type)?.isOutput
+        ? (nearest.get(id) ?? nearestOfAny.get(id))?.seed
+        : undefined;
       return seed === undefined ? [] : [[id, seed]];
     }),
   );
@@ -24,13 +28,16 @@ interface NearestSeed {
 }
 
 /** Of every node at once, from the seeds on: a search from each output would walk a large graph thousands of times. */
-function nearestSeeds(graph: WorkflowGraph): ReadonlyMap<string, NearestSeed> {
+function nearestSeeds(
+  graph: WorkflowGraph,
+  counts: (inputs: GraphNode["inputs"]) => boolean,
+): ReadonlyMap<string, NearestSeed> {
   const nearest = new Map<string, NearestSeed>();
   const sources = new Map<string, readonly string[]>();
   const users = new Map<string, string[]>();
   for (const [id, { inputs }] of Object.entries(graph)) {
     const seed = seedNames.map((name) => seedIn(inputs[name])).find((one) => one !== undefined);
-    if (seed !== undefined) {
+    if (seed !== undefined && counts(inputs)) {
       nearest.set(id, { seed, distance: 0 });
     }
     const linked = linkedNodes(inputs);
@@ -65,6 +72,11 @@ function nearestSeeds(graph: WorkflowGraph): ReadonlyMap<string, NearestSeed> {
 function linkedNodes(inputs: GraphNode["inputs"]): readonly string[] {
   const links = Object.values(inputs).map(readLink);
   return [...new Set(links.flatMap((link) => (typeof link === "object" ? link.nodeId : [])))];
+}
+
+/** `KSamplerAdvanced` says in a word that it adds none, `SamplerCustom` by a flag. */
+function addsNoise({ add_noise }: GraphNode["inputs"]): boolean {
+  return add_noise !== "disable" && add_noise !== false;
 }
 
 const seedNames = ["seed", "noise_seed"];
