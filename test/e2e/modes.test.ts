@@ -8,6 +8,15 @@ import { ModelFamily } from "../../gen/comfyrpc/v1/model_files_pb.js";
 import { InpaintMethod } from "../../gen/comfyrpc/v1/start_image_pb.js";
 import { HiresMethod, type Upscale, type UpscaleSchema } from "../../gen/comfyrpc/v1/upscale_pb.js";
 import { connectImages, type ImageClient, type SpecInit } from "../support/image-client.ts";
+import {
+  changedPixels,
+  decode,
+  inline,
+  maskOf,
+  meanDifference,
+  type Picture,
+  type Pixel,
+} from "../support/pictures.ts";
 import { failureOf } from "../support/rpc-failure.ts";
 import { type ServiceFixture, startServiceFixture } from "../support/start-service.ts";
 
@@ -333,17 +342,6 @@ it("puts all features together in one picture", async () => {
   expect([picture.width, picture.height]).toEqual([384, 288]);
 });
 
-type Pixel = readonly [x: number, y: number];
-
-interface Picture {
-  readonly width: number;
-  readonly height: number;
-  /** Three bytes a pixel. */
-  readonly data: Buffer;
-  readonly png: Buffer;
-  readonly input: ReturnType<typeof inline>;
-}
-
 function fileOf(name: string): string {
   return `demo-${name}.safetensors`;
 }
@@ -361,46 +359,6 @@ async function pictureOf(spec: SpecInit): Promise<Picture> {
   return await decode(Buffer.from(images[0]?.data ?? []));
 }
 
-async function decode(png: Buffer): Promise<Picture> {
-  const { data, info } = await sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data, png, input: inline(png) };
-}
-
 async function pixelsIn(image: Image | undefined): Promise<Buffer> {
   return (await decode(Buffer.from(image?.data ?? []))).data;
-}
-
-function inline(value: Uint8Array) {
-  return { source: { case: "data", value } } as const;
-}
-
-/** White where it is to be drawn, black else. */
-async function maskOf(
-  width: number,
-  height: number,
-  { left, top, ...size }: { left: number; top: number; width: number; height: number },
-) {
-  const white = await sharp({ create: { ...size, channels: 3, background: "#fff" } })
-    .png()
-    .toBuffer();
-  const mask = sharp({ create: { width, height, channels: 3, background: "#000" } });
-  return inline(
-    await mask
-      .composite([{ input: white, left, top }])
-      .png()
-      .toBuffer(),
-  );
-}
-
-function changedPixels(a: Picture, b: Picture): Pixel[] {
-  expect([a.width, a.height]).toEqual([b.width, b.height]);
-  return Array.from({ length: a.width * a.height }, (_, i) => i)
-    .filter((i) => !a.data.subarray(3 * i, 3 * i + 3).equals(b.data.subarray(3 * i, 3 * i + 3)))
-    .map((i) => [i % a.width, Math.floor(i / a.width)] as const);
-}
-
-/** Mean of what the channels differ by, 0 to 255. */
-function meanDifference(a: Picture, b: Picture): number {
-  expect(a.data).toHaveLength(b.data.length);
-  return a.data.reduce((sum, value, i) => sum + Math.abs(value - (b.data[i] ?? 0)), 0) / a.data.length;
 }

@@ -1,0 +1,164 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { InpaintMethod } from "../../gen/comfyrpc/v1/start_image_pb.js";
+import { HiresMethod, type Upscale, type UpscaleSchema } from "../../gen/comfyrpc/v1/upscale_pb.js";
+import { type Service, startService } from "../../src/app.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { createLogger } from "../../src/telemetry/logger.ts";
+import { connectImages, type ImageClient, type SpecInit } from "../support/image-client.ts";
+import {
+  changedPixels,
+  decode,
+  inline,
+  maskOf,
+  meanDifference,
+  type Picture,
+  type Pixel,
+} from "../support/pictures.ts";
+
+const comfyUrl = process.env.COMFYUI_URL;
+const timeout = 300_000;
+const size = { widthPx: 64, heightPx: 64 } as const;
+const fox = { prompt: "a red fox in the snow", ...size, steps: 2, seed: 1n } as const;
+const owl = { prompt: "an owl", steps: 2, seed: 7n } as const;
+
+/**
+ * The service before the ComfyUI at `COMFYUI_URL`, which is not ours to stop: what each mode of an SD 1.5 checkpoint, even
+ * one of random weights, does to the pixels. Any server will do whose first checkpoint can sample at 64 x 64.
+ */
+describe.skipIf(!comfyUrl)("the modes on a real ComfyUI", { timeout }, () => {
+  const opened = new AsyncDisposableStack();
+  let client: ImageClient;
+  let checkpoint: string;
+  /** A drawing of 64 x 64 pixels. */
+  let photo: Picture;
+
+  beforeAll(async () => {
+    const data = opened.use(await mkdtempDisposable(join(tmpdir(), "comfyrpc-test-")));
+    const config = readConfig({
+      COMFYUI_URL: comfyUrl,
+      COMFYRPC_PORT: "0",
+      COMFYRPC_DATA_DIR: data.path,
+    });
+    const service: Service = opened.use(await startService(config, createLogger({ level: "silent" })));
+    await service.ready(AbortSignal.timeout(60_000));
+    client = opened.use(connectImages(service.url));
+    const { images, result } = await generate(fox);
+    checkpoint = result?.resolvedSpec?.model ?? "";
+    photo = await decode(Buffer.from(images[0]?.data ?? []));
+  }, timeout);
+
+  afterAll(() => opened.disposeAsync());
+
+  const generate = (spec: SpecInit) =>
+    client.rpc.generate({ spec }, { signal: AbortSignal.timeout(timeout) });
+
+  async function pictureOf(spec: SpecInit): Promise<Picture> {
+    const { images } = await generate(spec);
+    return await decode(Buffer.from(images[0]?.data ?? []));
+  }
+
+  it("image to image stays the closer to its image the less noise is removed", async () => {
+    const start = { case: "imageToImage", value: { image: photo.input } } as const;
+    // What the encoder makes of the image: with random weights it is nothing like it.
+    const encoded = await pictureOf({ ...owl, start, denoise: 0 });
+    expect([encoded.width, encoded.height]).toEqual([64, 64]);
+    const close = meanDifference(await pictureOf({ ...owl, start, denoise: 0.1 }), encoded);
+    const far = meanDifference(await pictureOf({ ...owl, start, denoise: 1 }), encoded);
+    expect(close).toBeLessThan(far);
+  });
+
+  it.each([
+    ["softly", InpaintMethod.SOFT],
+    ["from nothing", InpaintMethod.HARD],
+    ["by an inpaint model", InpaintMethod.MODEL],
+  ])("inpainting %s changes what the mask covers, and not one pixel else", async (_, method) => {
+    const mask = await maskOf(64, 64, { left: 16, top: 8, width: 32, height: 24 });
+    const value = { image: photo.input, mask, method, growPx: 0 };
+    const changed = changedPixels(await pictureOf({ ...owl, start: { case: "inpaint", value } }), photo);
+    expect(changed.every(([x, y]) => x >= 16 && x < 48 && y >= 8 && y < 32)).toBe(true);
+    expect(changed.length).toBeGreaterThan((32 * 24) / 2);
+  });
+
+  it("inpainting draws what is transparent if there is no mask, or all else if that is asked for", async () => {
+    const alpha = Buffer.alloc(64 * 64, 255);
+    for (let y = 16; y < 40; y++) {
+      alpha.fill(0, y * 64 + 24, y * 64 + 56);
+    }
+    const raw = { width: 64, height: 64 };
+    const image = await sharp(photo.data, { raw: { ...raw, channels: 3 } })
+      .joinChannel(alpha, { raw: { ...raw, channels: 1 } })
+      .png()
+      .toBuffer();
+    const inHole = ([x, y]: Pixel) => x >= 24 && x < 56 && y >= 16 && y < 40;
+    const value = { image: inline(image), growPx: 0 };
+    const drawn = changedPixels(await pictureOf({ ...owl, start: { case: "inpaint", value } }), photo);
+    expect(drawn.every(inHole)).toBe(true);
+    expect(drawn.length).toBeGreaterThan((32 * 24) / 2);
+    const inverted = { ...value, invertMask: true };
+    const around = changedPixels(
+      await pictureOf({ ...owl, start: { case: "inpaint", value: inverted } }),
+      photo,
+    );
+    expect(around.some(inHole)).toBe(false);
+    expect(around.length).toBeGreaterThan((64 * 64) / 2);
+  });
+
+  it("inpainting grows and feathers the mask, and no further", async () => {
+    const mask = await maskOf(64, 64, { left: 24, top: 24, width: 16, height: 16 });
+    const value = { image: photo.input, mask, growPx: 8, featherPx: 4 };
+    const changed = changedPixels(await pictureOf({ ...owl, start: { case: "inpaint", value } }), photo);
+    expect(changed.every(([x, y]) => x >= 12 && x < 52 && y >= 12 && y < 52)).toBe(true);
+    expect(changed.some(([x, y]) => x < 24 || y < 24)).toBe(true);
+  });
+
+  it("outpainting draws around the image, of which no pixel changes", async () => {
+    const value = { image: photo.input, leftPx: 32, topPx: 8, rightPx: 16, featherPx: 0 };
+    const picture = await pictureOf({ ...owl, start: { case: "outpaint", value } });
+    expect([picture.width, picture.height]).toEqual([112, 72]);
+    const middle = sharp(picture.png).extract({ left: 32, top: 8, width: 64, height: 64 });
+    expect(changedPixels(await decode(await middle.png().toBuffer()), photo)).toEqual([]);
+  });
+
+  it.each<
+    [what: string, upscale: Exclude<MessageInitShape<typeof UpscaleSchema>, Upscale>, size: [number, number]]
+  >([
+    ["by a factor", { factor: 1.5 }, [96, 96]],
+    ["to a width", { widthPx: 100 }, [100, 100]],
+    ["to a size of other proportions", { widthPx: 200, heightPx: 100 }, [200, 100]],
+  ])("enlarging %s makes the same of a picture, drawn or given", async (_, upscale, expected) => {
+    const given = await pictureOf({ upscale: { ...upscale, image: photo.input } });
+    expect([given.width, given.height]).toEqual(expected);
+    expect(changedPixels(given, await pictureOf({ ...fox, upscale }))).toEqual([]);
+  });
+
+  it.each([
+    ["latents", HiresMethod.LATENT],
+    ["pixels", HiresMethod.PIXEL],
+  ])("a second pass over %s has the larger size", async (_, method) => {
+    const picture = await pictureOf({ ...owl, ...size, hires: { scale: 1.5, method } });
+    expect([picture.width, picture.height]).toEqual([96, 96]);
+  });
+
+  it("a refiner that is the checkpoint itself changes nothing, skipping a layer of CLIP does", async () => {
+    const refined = await pictureOf({ ...fox, refiner: { model: checkpoint, switchAt: 0.5 } });
+    expect(changedPixels(refined, photo)).toEqual([]);
+    expect(meanDifference(await pictureOf({ ...fox, clipSkip: 2 }), photo)).toBeGreaterThan(0);
+  });
+
+  it("puts all features together in one picture", async () => {
+    const picture = await pictureOf({
+      ...owl,
+      clipSkip: 2,
+      start: { case: "imageToImage", value: { image: photo.input } },
+      refiner: { model: checkpoint },
+      hires: { scale: 1.5 },
+      upscale: { factor: 2 },
+    });
+    expect([picture.width, picture.height]).toEqual([192, 192]);
+  });
+});
