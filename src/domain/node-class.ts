@@ -24,6 +24,11 @@ export interface NodeClass {
    * the backend does not say.
    */
   readonly module?: string;
+  /**
+   * Set if the backend has the class, and describes it in no way that makes sense, so that nothing but its name is known:
+   * whatever it has and does is left to the backend.
+   */
+  readonly isUndescribed?: true;
 }
 
 /** An input of a node class. Hidden ones, which the server fills in, are not among them. */

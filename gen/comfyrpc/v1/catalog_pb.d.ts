@@ -190,6 +190,14 @@ export declare type NodeClass = Message<"comfyrpc.v1.NodeClass"> & {
    * @generated from field: string module = 12;
    */
   module: string;
+
+  /**
+   * Whether the backend has it, and describes it in no way that makes sense, so that nothing but its name is known.
+   * Workflows may use it in API format; what they give it is not checked before it runs.
+   *
+   * @generated from field: bool undescribed = 13;
+   */
+  undescribed: boolean;
 };
 
 /**

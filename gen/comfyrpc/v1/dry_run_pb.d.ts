@@ -200,8 +200,8 @@ export declare type DryRunProblem = Message<"comfyrpc.v1.DryRunProblem"> & {
   /**
    * Kind of problem. For nodes: in ComfyUI's words where it has one, such as `value_not_in_list`,
    * `required_input_missing`, `return_type_mismatch`, `missing_node_type` or `dependency_cycle`; of the service:
-   * `malformed_node`, `linked_node_missing`, `linked_output_missing`, `unknown_input`, `class_not_allowed`,
-   * `path_not_allowed`, and what the conversion of a workflow of the editor says. For fields: `invalid_field`.
+   * `malformed_node`, `linked_node_missing`, `linked_output_missing`, `unknown_input`, `class_not_described`,
+   * `class_not_allowed`, `path_not_allowed`, and what the conversion of a workflow of the editor says. For fields: `invalid_field`.
    *
    * @generated from field: string error_type = 7;
    */

@@ -21,6 +21,7 @@ function headLines({ name, displayName, description, category, backends, ...fact
     ...(facts.outputNode ? ["output node"] : []),
     ...(facts.deprecated ? ["deprecated"] : []),
     ...(facts.experimental ? ["experimental"] : []),
+    ...(facts.undescribed ? ["not described by the backend"] : []),
   ];
   const title = displayName === name ? name : `${name}: ${displayName}`;
   const place = [category, ...marks].filter((text) => text !== "").join(", ");

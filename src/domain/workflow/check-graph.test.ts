@@ -49,6 +49,7 @@ const classes = new Map(
       inputs: [input("image", "COMBO", { choices: ["a.png"], options: { image_upload: true } })],
       outputs: [{ name: "IMAGE", type: "IMAGE", isList: false }],
     }),
+    classOf("Riddle", { isUndescribed: true }),
     classOf("Any", { outputs: [{ name: "x", type: "*", isList: false }] }),
     classOf("Union", { outputs: [{ name: "x", type: "LATENT, IMAGE", isList: false }] }),
     classOf("Foreign", {
@@ -354,6 +355,24 @@ describe("checkGraph", () => {
     ]);
   });
 
+  it("checks nothing of a class that is not described, but what it is linked to, and says so", () => {
+    const riddle = node("Riddle", { image: ["d", 0], size: "x", list: [1, 2, 3] });
+    const warning = { severity: "warning", kind: "class_not_described", nodeId: "r" };
+    expect(foundFrom(["r", 7], { r: riddle, d: node("Draw", { seed: 1 }) })).toEqual([
+      expect.objectContaining(warning),
+    ]);
+    expect(foundFrom(["r", 7], { r: riddle, d: node("Draw", { seed: -1 }) })).toMatchObject([
+      warning,
+      { severity: "error", kind: "value_smaller_than_min", nodeId: "d" },
+    ]);
+  });
+
+  it("leaves to the backend whether a class that is not described is an output", () => {
+    expect(checkGraph({ r: node("Riddle"), d: node("Draw", { seed: 1 }) }, classes)).toMatchObject([
+      { severity: "warning", kind: "class_not_described" },
+    ]);
+  });
+
   it("warns of inputs that a class does not have", () => {
     expect(foundIn({ sead: 1 })).toMatchObject([
       { severity: "warning", kind: "unknown_input", message: "Draw has no input sead, and it has no effect" },
@@ -369,7 +388,7 @@ describe("checkGraph", () => {
     const found = checkGraph(unknown, many);
     expect(found).toHaveLength(1_000);
     expect(found[0]?.remedy).toContain("the nearest it has: Class0");
-    expect(found.at(-1)?.remedy).toContain("choose one of the 2008 that the backend has");
+    expect(found.at(-1)?.remedy).toContain("choose one of the 2009 that the backend has");
   });
 
   it("agrees with the built-in engine on any graph", () => {

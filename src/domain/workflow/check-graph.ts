@@ -12,6 +12,8 @@ import { Suggestions } from "./suggestions.ts";
  * them. As there, classes must be known of all nodes, and everything else is asked only of those that an output node
  * needs. An error is something that ComfyUI refuses, a warning something that it may refuse or that is of no effect.
  *
+ * Of a node whose class the backend does not describe only the links are followed, and a warning says so.
+ *
  * Where ComfyUI would run some of the outputs and drop the others, the graph is wrong. What its Python code finds wrong in
  * values of other types than numbers, texts and choices shows only when the graph runs, and is not found here either.
  */
@@ -32,15 +34,19 @@ class GraphCheck {
 
   run(): GraphProblem[] {
     const outputs: string[] = [];
+    let mayHaveOutputs = false;
     for (const [id, node] of Object.entries(this.#graph)) {
       const nodeClass = this.#classes.get(node.class_type);
       if (nodeClass === undefined) {
         this.#reportUnknownClass(id, node);
+      } else if (nodeClass.isUndescribed) {
+        this.#warnOfUndescribedClass(id, node);
+        mayHaveOutputs = true;
       } else if (nodeClass.isOutput) {
         outputs.push(id);
       }
     }
-    if (outputs.length === 0 && this.#problems.length === 0) {
+    if (outputs.length === 0 && this.#problems.length === 0 && !mayHaveOutputs) {
       this.#problems.push({
         kind: "prompt_no_outputs",
         severity: "error",
@@ -95,7 +101,7 @@ class GraphCheck {
   /** Checks the inputs of a node; returns the links among them that are sound. */
   #checkNode(id: string, node: GraphNode): NamedLink[] {
     const nodeClass = this.#classes.get(node.class_type);
-    if (nodeClass === undefined) {
+    if (nodeClass === undefined || nodeClass.isUndescribed) {
       return linksOf(node);
     }
     const links: NamedLink[] = [];
@@ -154,7 +160,7 @@ class GraphCheck {
       return;
     }
     const sourceClass = this.#classes.get(source.class_type);
-    if (sourceClass === undefined) {
+    if (sourceClass === undefined || sourceClass.isUndescribed) {
       return;
     }
     const from = `output ${link.index} of node "${shortened(link.nodeId)}" (${source.class_type})`;
@@ -208,6 +214,16 @@ class GraphCheck {
   }
 
   /** @param cycle ids of its nodes, or of those at its ends */
+  #warnOfUndescribedClass(id: string, node: GraphNode): void {
+    this.#problems.push({
+      ...aboutNode(id, node),
+      kind: "class_not_described",
+      severity: "warning",
+      message: `the backend has the node class ${shortened(node.class_type)} and does not say what it takes, so that nothing of the node is checked`,
+      remedy: "see that the values and links of the node are right; the backend checks them when it runs",
+    });
+  }
+
   #reportCycle(id: string, inputName: string, cycle: readonly string[]): void {
     const node = this.#nodeAt(id);
     if (node !== undefined) {

@@ -24,6 +24,8 @@ export type ConversionProblemKind =
   /** A node without an id or a type, or with the id of another. */
   | "malformed_node"
   | "missing_node_type"
+  /** The backend has the class, and says nothing by which saved values could be told apart. */
+  | "class_not_described"
   /** A node of the editor's former way to group nodes, which it has given up. */
   | "group_node"
   /** A subgraph that contains itself. */

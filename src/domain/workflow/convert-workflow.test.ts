@@ -417,6 +417,20 @@ describe("convertWorkflow", () => {
     expect(Object.values(graph).at(-2)?.inputs.images).toEqual(["9999", 0]);
   });
 
+  it("says that saved values of a class that is not described mean nothing", () => {
+    const riddle = nodeClass("Riddle", []);
+    const known = new Map([["Riddle", { ...riddle, isUndescribed: true as const }]]);
+    const saved = { nodes: [{ id: 1, type: "Riddle", widgets_values: [1] }] };
+    expect(convertWorkflow(saved, known).problems).toMatchObject([
+      {
+        kind: "class_not_described",
+        severity: "error",
+        nodeId: "1",
+        remedy: expect.stringContaining("API format"),
+      },
+    ]);
+  });
+
   it("says that a subgraph is not in the file", () => {
     const type = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
     expect(convertWorkflow({ nodes: [{ id: 1, type }] }, classes).problems).toMatchObject([

@@ -77,6 +77,11 @@ class Converter {
       for (const widget of part.widgets) {
         this.#addValue(inputs, node, widget);
       }
+    } else if (part.kind === "unknown" && part.isThere) {
+      this.#add("error", "class_not_described", node, {
+        message: `the backend has the node class "${shortened(ui.type)}"${packOf(node)} and does not say what it takes, so that nobody can tell what the saved values are of`,
+        remedy: "export the workflow in API format from the editor, which knows it, and send that",
+      });
     } else {
       this.#add("error", "missing_node_type", node, {
         message: `the backend has no node class "${shortened(ui.type)}"${packOf(node)}`,

@@ -34,7 +34,8 @@ export interface LinkedSlot extends Slot {
 /** What a node is to the graph. */
 export type NodePart =
   | { readonly kind: "run"; readonly nodeClass: NodeClass; readonly widgets: readonly Widget[] }
-  | { readonly kind: "unknown" }
+  /** `isThere`: the backend has its class, and does not describe it. */
+  | { readonly kind: "unknown"; readonly isThere: boolean }
   /** `inner` is absent if nothing in it runs, as the node is muted or bypassed. */
   | { readonly kind: "subgraph"; readonly subgraph: UiSubgraph; readonly inner?: ExpandedGraph }
   | { readonly kind: "editor"; readonly role: EditorRole };
@@ -126,8 +127,9 @@ class Expander {
       return { id, ui, within, ...withIndex(ui.inputs), part: { kind: "editor", role } };
     }
     const nodeClass = this.#classes.get(ui.type);
-    if (nodeClass === undefined) {
-      return { id, ui, within, ...withIndex(ui.inputs), part: { kind: "unknown" } };
+    if (nodeClass === undefined || nodeClass.isUndescribed) {
+      const part = { kind: "unknown", isThere: nodeClass !== undefined } as const;
+      return { id, ui, within, ...withIndex(ui.inputs), part };
     }
     const spelled = isCustomCombo(nodeClass) ? spellOutChoices(nodeClass, ui) : { nodeClass, node: ui };
     const { slots, widgets } = layOutWithValues(spelled.nodeClass, spelled.node);

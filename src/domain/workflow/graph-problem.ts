@@ -47,6 +47,8 @@ export type GraphProblemKind =
   | "prompt_no_outputs"
   /** An input that the class does not have, and that ComfyUI ignores. */
   | "unknown_input"
+  /** The backend has the class, and says nothing that makes sense of it. */
+  | "class_not_described"
   /** The server does not let callers use this class. */
   | "class_not_allowed"
   /** The server does not let callers name such a file. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { demoClasses } from "../../../test/support/demo-classes.ts";
+import { parseNodeClasses } from "../../engine/comfyui/node-class.ts";
 import { bindFiles, prefixFiles } from "./prepare-graph.ts";
 
 const graph = {
@@ -18,6 +19,21 @@ describe("prefixFiles", () => {
     expect(four?.inputs).toEqual({ images: ["1", 0], filename_prefix: "comfyrpc/ab/job_1" });
     const { "3": _3, "4": _4, ...unchanged } = graph;
     expect(others).toEqual(unchanged);
+  });
+});
+
+describe("a class that is not described", () => {
+  const { classes } = parseNodeClasses({ Riddle: "what am I?" });
+
+  it("has the files named that its node names, and takes any file", () => {
+    const given = { "1": { class_type: "Riddle", inputs: { filename_prefix: "x" } } };
+    expect(prefixFiles(given, classes, "job")["1"]?.inputs).toEqual({ filename_prefix: "job_0" });
+    const without = { "1": { class_type: "Riddle", inputs: {} } };
+    expect(prefixFiles(without, classes, "job")).toEqual(without);
+    expect(bindFiles(without, classes, { "1.picture": "a.png" })).toEqual({
+      graph: { "1": { class_type: "Riddle", inputs: { picture: "a.png" } } },
+      faults: [],
+    });
   });
 });
 

@@ -11,8 +11,11 @@ import { FILENAME_PREFIX } from "./policy.ts";
 export function prefixFiles(graph: WorkflowGraph, classes: NodeClasses, filePrefix: string): WorkflowGraph {
   let count = 0;
   return mapNodes(graph, (node) => {
-    const inputs = classes.get(node.class_type)?.inputs;
-    if (!inputs?.some(({ name }) => name === FILENAME_PREFIX)) {
+    const nodeClass = classes.get(node.class_type);
+    const isNamed = nodeClass?.isUndescribed
+      ? Object.hasOwn(node.inputs, FILENAME_PREFIX)
+      : nodeClass?.inputs.some(({ name }) => name === FILENAME_PREFIX);
+    if (!isNamed) {
       return node;
     }
     const prefix = `${filePrefix}_${count}`;
@@ -70,8 +73,8 @@ function findInput(
   }
   const { node, nodeId, inputName } = found;
   const nodeClass = classes.get(node.class_type);
-  if (nodeClass === undefined) {
-    return { nodeId, inputName }; // the class is complained of by itself
+  if (nodeClass === undefined || nodeClass.isUndescribed) {
+    return { nodeId, inputName }; // the class is complained of by itself, or nobody knows what it has
   }
   const files = nodeClass.inputs.filter((input) => isFileInput(nodeClass, input)).map(({ name }) => name);
   if (files.includes(inputName)) {

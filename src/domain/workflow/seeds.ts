@@ -13,9 +13,9 @@ export function seedsOf(graph: WorkflowGraph, classes: NodeClasses): ReadonlyMap
   const nearestOfAny = nearestSeeds(graph, () => true);
   return new Map(
     Object.entries(graph).flatMap(([id, { class_type }]) => {
-      const seed = classes.get(class_type)?.isOutput
-        ? (nearest.get(id) ?? nearestOfAny.get(id))?.seed
-        : undefined;
+      const nodeClass = classes.get(class_type);
+      const mayBeOutput = nodeClass?.isOutput || nodeClass?.isUndescribed;
+      const seed = mayBeOutput ? (nearest.get(id) ?? nearestOfAny.get(id))?.seed : undefined;
       return seed === undefined ? [] : [[id, seed]];
     }),
   );

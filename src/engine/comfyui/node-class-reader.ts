@@ -48,11 +48,11 @@ export class NodeClassReader {
     const text = await client.nodeClasses(lifetime);
     const digest = hash("sha256", text);
     if (this.#parsed?.digest !== digest) {
-      const { classes, left } = parseNodeClasses(readObject(text));
-      if (left.length > 0) {
+      const { classes, undescribed } = parseNodeClasses(readObject(text));
+      if (undescribed.length > 0) {
         logger.warn(
-          { count: left.length, classes: left.slice(0, maxNamedClasses) },
-          "left out node classes whose description makes no sense",
+          { count: undescribed.length, classes: undescribed.slice(0, maxNamedClasses) },
+          "node classes whose description makes no sense are known by their name alone",
         );
       }
       this.#parsed = { digest, classes };

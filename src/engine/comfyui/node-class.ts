@@ -6,22 +6,39 @@ import { asArray, asObject, asString, asStrings, isObject, type JsonObject } fro
 export interface ParsedNodeClasses {
   readonly classes: NodeClasses;
   /** Names of those whose description makes no sense. Custom nodes can be described in any way. */
-  readonly left: readonly string[];
+  readonly undescribed: readonly string[];
 }
 
-/** Reads what `GET /object_info` says, class by class, so that none can spoil the others. */
+/**
+ * Reads what `GET /object_info` says, class by class, so that none can spoil the others. One whose description makes no
+ * sense is among them by its name alone: the server can run it.
+ */
 export function parseNodeClasses(body: JsonObject): ParsedNodeClasses {
   const classes = new Map<string, NodeClass>();
-  const left: string[] = [];
+  const undescribed: string[] = [];
   for (const [name, description] of Object.entries(body)) {
     const nodeClass = parseNodeClass(name, description);
     if (nodeClass === undefined) {
-      left.push(name);
-    } else {
-      classes.set(name, nodeClass);
+      undescribed.push(name);
     }
+    classes.set(name, nodeClass ?? undescribedClass(name));
   }
-  return { classes, left };
+  return { classes, undescribed };
+}
+
+function undescribedClass(name: string): NodeClass {
+  return {
+    name,
+    displayName: name,
+    description: "",
+    category: "",
+    inputs: [],
+    outputs: [],
+    isOutput: false,
+    isDeprecated: false,
+    isExperimental: false,
+    isUndescribed: true,
+  };
 }
 
 /** Reads the description of a class; `undefined` if it makes no sense. */

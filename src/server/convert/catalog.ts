@@ -41,6 +41,7 @@ export function toNodeClassMessage(entry: NodeClassEntry, isFull: boolean): Node
     outputs: isFull ? nodeClass.outputs.map(({ name, type, isList }) => ({ name, type, list: isList })) : [],
     differs: entry.differs,
     module: nodeClass.module ?? "",
+    undescribed: nodeClass.isUndescribed ?? false,
   });
 }
 
