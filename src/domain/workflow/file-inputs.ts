@@ -6,7 +6,7 @@ import { isCheckedFile } from "./own-checks.ts";
  * Whether an input names a file, a directory or an address for the backend to read or write. Nothing in the description
  * of a class says so for sure; it is told by
  * - options by which the editor offers an upload or completes paths;
- * - words in the name of a text input or of one for anything, such as `path`, `file`, `dir` or `url`;
+ * - words in the name of an input that may be given a text, such as `path`, `file`, `dir` or `url`;
  * - any single-line text input of a class whose name says that it loads or imports something.
  *
  * A choice out of a list of the backend's own is no such input: it can only be one of the list.
@@ -16,11 +16,15 @@ export function isFileInput(nodeClass: NodeClass, input: NodeInput): boolean {
   if (isCheckedFile(nodeClass, input) || uploadOptions.some((option) => Object.hasOwn(options, option))) {
     return true;
   }
-  if (type === "STRING" || type === "*" || (type === "COMBO" && choices === undefined)) {
-    return isFileName(name) || (type !== "*" && options.multiline !== true && loadsFiles(nodeClass));
+  if (choices !== undefined || plainTypes.has(type)) {
+    return false;
   }
-  return false;
+  const isText = type === "STRING" || type === "COMBO";
+  return isFileName(name) || (isText && options.multiline !== true && loadsFiles(nodeClass));
 }
+
+/** Types of which no value is a text. */
+const plainTypes: ReadonlySet<string> = new Set(["INT", "FLOAT", "BOOLEAN"]);
 
 /** Whether an input that the class does not declare is called as if it named a file. */
 export function isFileName(inputName: string): boolean {
@@ -41,6 +45,17 @@ export function outsideBecause(text: string): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * Why a text must not name a file, as {@link outsideBecause} says it: because it names a directory in which this service
+ * has backends keep the files of all jobs, or something below it. What jobs read is right in such a one, by names that
+ * nobody can guess.
+ */
+export function othersBecause(text: string): string | undefined {
+  return jobDirectory.test(text) ? "names a directory of the files of all jobs" : undefined;
+}
+
+const jobDirectory = /(?:^|[/\\])comfyrpc(?![/\\][\w-]+\.\w+(?: \[input\])?$)(?:[/\\]|\s|$)/im;
 
 /** All texts within a value, names of members included, in no order. */
 export function* textsIn(value: GraphValue): Generator<string> {

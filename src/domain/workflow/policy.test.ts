@@ -21,6 +21,9 @@ function nested(depth: number, value: GraphValue): GraphValue {
   return depth === 0 ? value : [nested(depth - 1, value)];
 }
 
+/** Looks like a path in every way. */
+const LISTED = "/imagine a\\b .. and ../..";
+
 const open = { allowedClasses: [], deniedClasses: [], allowPaths: false };
 
 function refused(nodeClass: NodeClass, inputs: Record<string, GraphValue>): (string | undefined)[] {
@@ -98,6 +101,8 @@ describe("checkPolicy", () => {
     ["a directory", "Mine", { name: "Directory 2" }],
     ["an address", "Mine", { name: "imageURL" }],
     ["a file of any type", "Mine", { name: "file", type: "*" }],
+    ["a file of a type of its own", "Mine", { name: "video_path", type: "VIDEOPATH" }],
+    ["what is not in a list", "Mine", { type: "COMBO", choices: ["a.mp4"] }],
     ["what LoadLatent loads", "LoadLatent", { name: "latent", type: "COMBO", choices: [] }],
   ])("counts %s as the name of a file", (_what, className, input) => {
     const nodeClass = declare(className, [input]);
@@ -107,14 +112,41 @@ describe("checkPolicy", () => {
   it.each<[string, string, Partial<NodeInput>]>([
     ["a prompt", "CLIPTextEncode", { name: "text", options: { multiline: true } }],
     ["a prompt of a class that loads", "LoadPrompt", { name: "text", options: { multiline: true } }],
-    ["a choice of the backend's", "CheckpointLoaderSimple", { type: "COMBO", choices: ["a\\b.safetensors"] }],
+    ["a choice of the backend's", "CheckpointLoaderSimple", { type: "COMBO", choices: [LISTED] }],
     ["a word that only has one within it", "Mine", { name: "profile" }],
     ["a text of another class", "Download", { name: "it" }],
     ["a number", "Mine", { name: "file", type: "INT" }],
   ])("does not count %s", (_what, className, input) => {
-    expect(
-      refused(declare(className, [input]), { [input.name ?? "it"]: "/imagine a\\b .. and ../.." }),
-    ).toEqual([]);
+    expect(refused(declare(className, [input]), { [input.name ?? "it"]: LISTED })).toEqual([]);
+  });
+
+  it.each([
+    ["comfyrpc", true],
+    ["comfyrpc/", true],
+    ["output/comfyrpc/ab", true],
+    ["comfyrpc/ab/job_00001_.png", true],
+    ["comfyrpc/*.png", true],
+    ["comfyrpc [input]", true],
+    ["COMFYRPC", true],
+    ["comfyrpc/0a1b.png", false],
+    ["comfyrpc/0a1b.png [input]", false],
+    ["mycomfyrpc/a", false],
+    ["comfyrpc.png", false],
+  ])("keeps the files of jobs apart: %j is refused: %j", (text, isRefused) => {
+    const folder = declare("Mine", [{ name: "folder", type: "COMBO", choices: [text] }, { name: "path" }]);
+    const expected = isRefused ? ["folder", "path"] : [];
+    expect(refused(folder, { folder: text, path: text, filename_prefix: text })).toEqual(expected);
+  });
+
+  it.each([
+    ["..\\x.mp4", undefined, true],
+    ["x.mp4 [output]", undefined, true],
+    ["other\\system.safetensors", undefined, false],
+    ["/x.safetensors", "nodes", false],
+  ])("has %j for a choice of a class of %j refused: %j", (text, module, isRefused) => {
+    const nodeClass = declare("Mine", [{ type: "COMBO", choices: ["a"] }]);
+    const ofModule = { ...nodeClass, ...(module !== undefined && { module }) };
+    expect(refused(ofModule, { it: text })).toEqual(isRefused ? ["it"] : []);
   });
 
   it("counts what a class does not declare by its name", () => {

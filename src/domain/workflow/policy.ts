@@ -1,8 +1,9 @@
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
-import type { NodeClass, NodeClasses } from "../node-class.ts";
-import { isFileInput, isFileName, outsideBecause, textsIn } from "./file-inputs.ts";
+import type { NodeClass, NodeClasses, NodeInput } from "../node-class.ts";
+import { isFileInput, isFileName, othersBecause, outsideBecause, textsIn } from "./file-inputs.ts";
 import { aboutNode, type GraphProblem } from "./graph-problem.ts";
 import { isList, unwrapLiteral } from "./literal.ts";
+import { mayCheckByItself } from "./own-checks.ts";
 
 /** What workflows of callers may use. */
 export interface WorkflowPolicy {
@@ -48,10 +49,7 @@ export function checkPolicy(
 function findPaths(id: string, node: GraphNode, nodeClass: NodeClass | undefined): GraphProblem[] {
   const declared = new Map(nodeClass?.inputs.map((input) => [input.name, input]));
   return Object.entries(node.inputs).flatMap(([inputName, value]): GraphProblem[] => {
-    const input = declared.get(inputName);
-    const isFile =
-      input === undefined || nodeClass === undefined ? isFileName(inputName) : isFileInput(nodeClass, input);
-    const reason = isFile ? pathReason(inputName, input?.type, value) : undefined;
+    const reason = pathReason(nodeClass, inputName, declared.get(inputName), value);
     return reason === undefined
       ? []
       : [
@@ -68,20 +66,53 @@ function findPaths(id: string, node: GraphNode, nodeClass: NodeClass | undefined
   });
 }
 
-function pathReason(inputName: string, type: string | undefined, value: GraphValue): string | undefined {
+function pathReason(
+  nodeClass: NodeClass | undefined,
+  inputName: string,
+  input: NodeInput | undefined,
+  value: GraphValue,
+): string | undefined {
+  const isFile =
+    input === undefined || nodeClass === undefined ? isFileName(inputName) : isFileInput(nodeClass, input);
+  const choices = isFile ? undefined : input?.choices;
+  if (!isFile && choices === undefined) {
+    return undefined;
+  }
   if (isList(value)) {
-    return type === undefined || type === "*" || inputName === FILENAME_PREFIX
-      ? undefined
-      : "is linked to another node, so that nobody knows which";
+    return isFile && input !== undefined && textTypes.has(input.type) && inputName !== FILENAME_PREFIX
+      ? "is linked to another node, so that nobody knows which"
+      : undefined;
   }
   for (const text of textsIn(unwrapLiteral(value))) {
-    const reason = outsideBecause(text);
+    const others = inputName === FILENAME_PREFIX ? undefined : othersBecause(text);
+    const reason =
+      others ?? (choices === undefined ? outsideBecause(text) : unlistedBecause(nodeClass, choices, text));
     if (reason !== undefined) {
       return reason;
     }
   }
   return undefined;
 }
+
+/**
+ * Why a text must not be given where there are choices to take one from, as {@link outsideBecause} says it. ComfyUI's own
+ * classes take no other, but those of packages may if they check it by themselves. A backslash is no sign there: models of
+ * another system are written so.
+ */
+function unlistedBecause(
+  nodeClass: NodeClass | undefined,
+  choices: readonly GraphValue[],
+  text: string,
+): string | undefined {
+  if (nodeClass === undefined || !mayCheckByItself(nodeClass)) {
+    return undefined;
+  }
+  const reason = outsideBecause(text.replaceAll("\\", "/"));
+  return reason !== undefined && choices.includes(text) ? undefined : reason;
+}
+
+/** Types of inputs that any text can be linked to. */
+const textTypes: ReadonlySet<string> = new Set(["STRING", "COMBO"]);
 
 /** Input of the nodes that save files, by which ComfyUI names them. */
 export const FILENAME_PREFIX = "filename_prefix";
