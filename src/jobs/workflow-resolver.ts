@@ -85,16 +85,15 @@ export class WorkflowResolver {
     fields: WorkflowFields,
     signal: AbortSignal,
   ): Promise<ExaminedWorkflow> {
-    const examined = this.#examineWith(
-      task,
-      filePrefix,
-      fields,
-      await this.#classes(this.#options.catalogMaxAgeMs, signal),
-    );
-    return examined.backends.some(({ value }) => value.some(({ unknownName }) => unknownName !== undefined))
-      ? // What is not known may have been installed since the backends were asked last.
-        this.#examineWith(task, filePrefix, fields, await this.#classes(unknownNameMaxAgeMs, signal))
-      : examined;
+    const known = await this.#classes(this.#options.catalogMaxAgeMs, signal);
+    const examined = this.#examineWith(task, filePrefix, fields, known);
+    if (!examined.backends.some(({ value }) => value.some(({ unknownName }) => unknownName !== undefined))) {
+      return examined;
+    }
+    // What is not known may have been installed since the backends were asked last.
+    const newest = await this.#classes(unknownNameMaxAgeMs, signal);
+    const isNews = newest.length !== known.length || newest.some(({ value }, i) => value !== known[i]?.value);
+    return isNews ? this.#examineWith(task, filePrefix, fields, newest) : examined;
   }
 
   /**

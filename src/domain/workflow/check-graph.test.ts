@@ -299,6 +299,20 @@ describe("checkGraph", () => {
     ]);
   });
 
+  it("shows one link from a node of an unknown class to each node that it closes a circle with", () => {
+    const inputs = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`i${i}`, ["x", 0] as GraphValue]));
+    expect(foundFrom(["x", 0], { x: node("Nobody", inputs) }).map(({ kind }) => kind)).toEqual([
+      "missing_node_type",
+      "dependency_cycle",
+    ]);
+  });
+
+  it("refuses a link that is disguised as a literal", () => {
+    expect(foundIn({ seed: { __value__: ["outside", 0] } })).toMatchObject([
+      { kind: "bad_linked_input", inputName: "seed", severity: "error" },
+    ]);
+  });
+
   it("names the nodes of a circle once", () => {
     const ring = Object.fromEntries(
       Array.from({ length: 2_000 }, (_, i) => [

@@ -3,6 +3,7 @@ import type { NodeClass, NodeClasses, NodeInput } from "../node-class.ts";
 import { checkLiteral } from "./check-literal.ts";
 import { aboutNode, type GraphProblem } from "./graph-problem.ts";
 import { fits, type GraphLink, isDynamicType, readLink } from "./link.ts";
+import { unwrapLiteral } from "./literal.ts";
 import { mayCheckByItself } from "./own-checks.ts";
 import { Suggestions } from "./suggestions.ts";
 
@@ -112,7 +113,13 @@ class GraphCheck {
         continue;
       }
       const link = readLink(value);
-      if (link === "literal") {
+      if (typeof readLink(unwrapLiteral(value)) === "object" && link === "literal") {
+        this.#error(id, node, input.name, {
+          kind: "bad_linked_input",
+          message: `${input.name} has a link in a "__value__", which ComfyUI would follow without having checked it`,
+          remedy: 'give the link by itself, as ["node id", number of the output]',
+        });
+      } else if (link === "literal") {
         const finding = checkLiteral(nodeClass, input, value, this.#suggestions);
         if (finding !== undefined) {
           this.#problems.push({ ...aboutNode(id, node), inputName: input.name, ...finding });
@@ -254,12 +261,16 @@ interface NamedLink {
   readonly nodeId: string;
 }
 
-/** The links of a node of which nothing is known. */
+/** The links of a node of which nothing is known, one to each node. */
 function linksOf({ inputs }: GraphNode): NamedLink[] {
-  return Object.entries(inputs).flatMap(([inputName, value]) => {
+  const links = new Map<string, NamedLink>();
+  for (const [inputName, value] of Object.entries(inputs)) {
     const link = readLink(value);
-    return link === undefined || link === "literal" ? [] : [{ inputName, nodeId: link.nodeId }];
-  });
+    if (typeof link === "object" && !links.has(link.nodeId)) {
+      links.set(link.nodeId, { inputName, nodeId: link.nodeId });
+    }
+  }
+  return [...links.values()];
 }
 
 /** An input of which there is always one, whatever its type turns out to be. */
