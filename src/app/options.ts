@@ -4,6 +4,7 @@ import type { CatalogServiceOptions } from "../catalog/catalog-service.ts";
 import type { Config } from "../config/config.ts";
 import { defaultInlineLimitBytes } from "../domain/resolve/resolve-output.ts";
 import type { WorkflowLimits } from "../domain/workflow/parse-workflow.ts";
+import type { WorkflowPolicy } from "../domain/workflow/policy.ts";
 import type { FetchLimits } from "../fetching/url-fetcher.ts";
 import type { JobsOptions } from "../jobs/start-jobs.ts";
 import type { ServerFacts } from "../server/convert/server-info.ts";
@@ -36,11 +37,7 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
     aiMark: config.aiMark,
     logPrompts: config.logPrompts,
     workflowLimits: workflowLimits(config),
-    workflowPolicy: {
-      allowedClasses: config.allowedNodes,
-      deniedClasses: config.deniedNodes,
-      allowPaths: config.allowNodePaths,
-    },
+    workflowPolicy: workflowPolicy(config),
     // An unknown name asks anew at once, so that only removed files are noticed late.
     catalogMaxAgeMs: 600_000,
     retentionMs: config.retentionSeconds * 1_000,
@@ -55,6 +52,15 @@ export function jobsOptions(config: Config, owner: string): JobsOptions {
 /** What `config` says about the size of workflows. */
 export function workflowLimits(config: Config): WorkflowLimits {
   return { maxBytes: maxWorkflowBytes, maxNodes: config.maxWorkflowNodes };
+}
+
+/** What `config` lets workflows of callers use. */
+function workflowPolicy(config: Config): WorkflowPolicy {
+  return {
+    allowedClasses: config.allowedNodes,
+    deniedClasses: config.deniedNodes,
+    allowPaths: config.allowNodePaths,
+  };
 }
 
 /** What the schema allows. Templates may not get around it by the values of their parameters. */
@@ -106,13 +112,18 @@ export function serverFacts(config: Config, version: string): ServerFacts {
       reconnectGraceMs: config.reconnectSeconds * 1_000,
       maxUpscaledPixels: config.maxUpscaledPixels,
       maxWorkflowNodeCount: config.maxWorkflowNodes,
+      maxWorkflowBytes,
+      maxOutputBytes: config.maxOutputBytes,
+      maxInputPixels: inputImageOptions(config).maxPixels,
     },
     features: {
       signedLinksOnly: config.signedLinksOnly,
       directLinks: config.s3DirectLinks,
       urlInputs: config.urlInputs,
       urlInputsOverHttp: config.urlInputs && config.urlInputsAllowHttp,
+      aiMark: config.aiMark,
     },
+    workflowPolicy: workflowPolicy(config),
   };
 }
 

@@ -97,8 +97,12 @@ describe.each(jsonClientKinds)("with $name", ({ open }) => {
           maxBatchJobCount: 10,
           maxUpscaledPixels: "33554432",
           maxWorkflowNodeCount: 2_000,
+          maxWorkflowBytes: "4194304",
+          maxOutputBytes: "1073741824",
+          maxInputPixels: "67108864",
         },
-        features: { signedLinksOnly: true, urlInputs: true },
+        features: { signedLinksOnly: true, urlInputs: true, aiMark: "AI_MARK_RULE_ON" },
+        workflowRules: { deniedNodeClasses: expect.arrayContaining(["ModelSave", "Train*"]) },
         backends: [
           { name: "left", builtIn: true, comfyuiVersion: expect.stringMatching(/^\d/) },
           { name: "right", builtIn: true },

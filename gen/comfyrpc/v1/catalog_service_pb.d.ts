@@ -590,7 +590,8 @@ export declare const CatalogService: GenService<{
     output: typeof ListSchedulersResponseSchema;
   },
   /**
-   * Lists node classes, ordered by name. A class that a backend describes in no way that makes sense is left out.
+   * Lists node classes, ordered by name. Of a class that a backend describes in no way that
+   * makes sense only the name is known.
    *
    * @generated from rpc comfyrpc.v1.CatalogService.ListNodeClasses
    */

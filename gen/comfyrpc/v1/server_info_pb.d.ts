@@ -2,7 +2,7 @@
 // @generated from file comfyrpc/v1/server_info.proto (package comfyrpc.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Backend } from "./result_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
@@ -60,6 +60,13 @@ export declare type ServerInfo = Message<"comfyrpc.v1.ServerInfo"> & {
    * @generated from field: string default_model = 6;
    */
   defaultModel: string;
+
+  /**
+   * What workflows of callers may use.
+   *
+   * @generated from field: comfyrpc.v1.WorkflowRules workflow_rules = 7;
+   */
+  workflowRules?: WorkflowRules | undefined;
 };
 
 /**
@@ -193,6 +200,29 @@ export declare type ServerLimits = Message<"comfyrpc.v1.ServerLimits"> & {
    * @generated from field: uint32 max_workflow_node_count = 17;
    */
   maxWorkflowNodeCount: number;
+
+  /**
+   * Largest workflow, as JSON text and after the values of a template's parameters are in it, in bytes.
+   *
+   * @generated from field: uint64 max_workflow_bytes = 18;
+   */
+  maxWorkflowBytes: bigint;
+
+  /**
+   * Largest file that is kept of what a workflow leaves, in bytes; a job that leaves a larger one fails with reason
+   * `OUTPUT_TOO_LARGE`.
+   *
+   * @generated from field: uint64 max_output_bytes = 19;
+   */
+  maxOutputBytes: bigint;
+
+  /**
+   * Largest image that a job reads, width times height, in pixels. One that comes by URL or inline has the limits of an
+   * upload too.
+   *
+   * @generated from field: uint64 max_input_pixels = 20;
+   */
+  maxInputPixels: bigint;
 };
 
 /**
@@ -234,6 +264,13 @@ export declare type ServerFeatures = Message<"comfyrpc.v1.ServerFeatures"> & {
    * @generated from field: bool url_inputs_over_http = 4;
    */
   urlInputsOverHttp: boolean;
+
+  /**
+   * Whether images say, for programs, that they were made by AI.
+   *
+   * @generated from field: comfyrpc.v1.AiMarkRule ai_mark = 5;
+   */
+  aiMark: AiMarkRule;
 };
 
 /**
@@ -241,4 +278,79 @@ export declare type ServerFeatures = Message<"comfyrpc.v1.ServerFeatures"> & {
  * Use `create(ServerFeaturesSchema)` to create a new message.
  */
 export declare const ServerFeaturesSchema: GenMessage<ServerFeatures>;
+
+/**
+ * What workflows of callers may use, those of templates included. `WorkflowService.ValidateWorkflow` tells of a workflow
+ * what of it is against this; it fails with reason `NODE_NOT_ALLOWED`.
+ *
+ * @generated from message comfyrpc.v1.WorkflowRules
+ */
+export declare type WorkflowRules = Message<"comfyrpc.v1.WorkflowRules"> & {
+  /**
+   * Node classes that they may use, in which `*` stands for any characters. Empty: all that are not denied.
+   *
+   * @generated from field: repeated string allowed_node_classes = 1;
+   */
+  allowedNodeClasses: string[];
+
+  /**
+   * Node classes that they may not use, whatever is allowed, in which `*` stands for any characters.
+   *
+   * @generated from field: repeated string denied_node_classes = 2;
+   */
+  deniedNodeClasses: string[];
+
+  /**
+   * Whether inputs for files may lead out of the directories of the backend, or to addresses.
+   *
+   * @generated from field: bool paths_allowed = 3;
+   */
+  pathsAllowed: boolean;
+};
+
+/**
+ * Describes the message comfyrpc.v1.WorkflowRules.
+ * Use `create(WorkflowRulesSchema)` to create a new message.
+ */
+export declare const WorkflowRulesSchema: GenMessage<WorkflowRules>;
+
+/**
+ * Whether images are marked as made by AI.
+ *
+ * @generated from enum comfyrpc.v1.AiMarkRule
+ */
+export enum AiMarkRule {
+  /**
+   * Of a server that does not say.
+   *
+   * @generated from enum value: AI_MARK_RULE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * They are, unless `OutputOptions.ai_mark` is false.
+   *
+   * @generated from enum value: AI_MARK_RULE_ON = 1;
+   */
+  ON = 1,
+
+  /**
+   * They are not, unless `OutputOptions.ai_mark` is true.
+   *
+   * @generated from enum value: AI_MARK_RULE_OFF = 2;
+   */
+  OFF = 2,
+
+  /**
+   * They are; a request with `OutputOptions.ai_mark` false is refused.
+   *
+   * @generated from enum value: AI_MARK_RULE_REQUIRED = 3;
+   */
+  REQUIRED = 3,
+}
+
+/**
+ * Describes the enum comfyrpc.v1.AiMarkRule.
+ */
+export declare const AiMarkRuleSchema: GenEnum<AiMarkRule>;
 

@@ -6,6 +6,7 @@ import type {
   ListModelsRequest,
   ListNodeClassesRequest,
 } from "../../../gen/comfyrpc/v1/catalog_service_pb.js";
+import { AiMarkRule } from "../../../gen/comfyrpc/v1/server_info_pb.js";
 import { onStage } from "../testing/on-stage.ts";
 import { runCli } from "../testing/run-cli.ts";
 
@@ -196,7 +197,12 @@ describe("info", () => {
       maxRunTime: { seconds: 600n },
       maxUpscaledPixels: 33_554_432n,
       maxWorkflowNodeCount: 2_000,
+      maxWorkflowBytes: 4_194_304n,
+      maxOutputBytes: 1_073_741_824n,
+      maxInputPixels: 67_108_864n,
     },
+    features: { aiMark: AiMarkRule.REQUIRED },
+    workflowRules: { deniedNodeClasses: ["Train*", "ModelSave"] },
   };
 
   it("shows what the service is and allows", async () => {
@@ -209,7 +215,9 @@ describe("info", () => {
         "default model  the first that the backends list",
         "picture        up to 4194304 pixels, 150 steps",
         "enlarged       up to 33554432 pixels",
-        "workflow       up to 2000 nodes",
+        "workflow       up to 2000 nodes, 4.0 MiB",
+        "its outputs    up to 1024.0 MiB each",
+        "input image    up to 67108864 pixels",
         "request        up to 10 images, 32.0 MiB",
         "batch          up to 10 jobs",
         "upload         up to 20.0 MiB, 67108864 pixels",
@@ -219,6 +227,10 @@ describe("info", () => {
         "run            up to 10m00s",
         "links          signed ones, and plain ones",
         "images by URL  off",
+        "mark of AI     always",
+        "allowed nodes  all that are not denied",
+        "denied nodes   Train*, ModelSave",
+        "node files     in the directories of the backend",
         "",
       ]);
       const { out } = await run(["info", "--json"]);

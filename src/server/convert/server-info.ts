@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { type ServerInfo, ServerInfoSchema } from "../../../gen/comfyrpc/v1/server_info_pb.js";
+import { AiMarkRule, type ServerInfo, ServerInfoSchema } from "../../../gen/comfyrpc/v1/server_info_pb.js";
+import type { AiMarkPolicy } from "../../domain/resolve/resolve-output.ts";
+import type { WorkflowPolicy } from "../../domain/workflow/policy.ts";
 import type { BackendFacts } from "./health.ts";
 import { toBackendInit } from "./result.ts";
 import { toDuration } from "./time.ts";
@@ -26,18 +28,23 @@ export interface ServerFacts {
     readonly reconnectGraceMs: number;
     readonly maxUpscaledPixels: number;
     readonly maxWorkflowNodeCount: number;
+    readonly maxWorkflowBytes: number;
+    readonly maxOutputBytes: number;
+    readonly maxInputPixels: number;
   };
   readonly features: {
     readonly signedLinksOnly: boolean;
     readonly directLinks: boolean;
     readonly urlInputs: boolean;
     readonly urlInputsOverHttp: boolean;
+    readonly aiMark: AiMarkPolicy;
   };
+  readonly workflowPolicy: WorkflowPolicy;
 }
 
 /** Writes what the service is and allows. */
 export function toServerInfoMessage(
-  { version, defaultModel, limits, features }: ServerFacts,
+  { version, defaultModel, limits, features, workflowPolicy }: ServerFacts,
   backends: readonly BackendFacts[],
 ): ServerInfo {
   return create(ServerInfoSchema, {
@@ -61,8 +68,16 @@ export function toServerInfoMessage(
       reconnectGraceTime: toDuration(limits.reconnectGraceMs),
       maxUpscaledPixels: BigInt(limits.maxUpscaledPixels),
       maxWorkflowNodeCount: limits.maxWorkflowNodeCount,
+      maxWorkflowBytes: BigInt(limits.maxWorkflowBytes),
+      maxOutputBytes: BigInt(limits.maxOutputBytes),
+      maxInputPixels: BigInt(limits.maxInputPixels),
     },
-    features: { ...features },
+    features: { ...features, aiMark: messageAiMarkRule[features.aiMark] },
+    workflowRules: {
+      allowedNodeClasses: [...workflowPolicy.allowedClasses],
+      deniedNodeClasses: [...workflowPolicy.deniedClasses],
+      pathsAllowed: workflowPolicy.allowPaths,
+    },
     backends: backends.map(({ name, health }) =>
       toBackendInit({ name, comfyUiVersion: health.version, builtIn: health.builtIn }),
     ),
@@ -72,3 +87,9 @@ export function toServerInfoMessage(
 
 /** As the rules of the schema have it for `OutputOptions.inline_limit_bytes`. */
 const maxInlineLimitBytes = 67_108_864;
+
+const messageAiMarkRule: Readonly<Record<AiMarkPolicy, AiMarkRule>> = {
+  on: AiMarkRule.ON,
+  off: AiMarkRule.OFF,
+  required: AiMarkRule.REQUIRED,
+};
