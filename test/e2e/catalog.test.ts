@@ -48,7 +48,10 @@ const modelList = z.object({
   nextPageToken: z.string().default(""),
   ...answered,
 });
-const samplerList = z.object({ samplers: z.array(named).default([]), ...answered });
+const samplerList = z.object({
+  samplers: z.array(named.extend({ aliases: texts })).default([]),
+  ...answered,
+});
 const schedulerList = z.object({ schedulers: z.array(named).default([]), ...answered });
 const nodeInput = z.looseObject({ name: z.string(), type: z.string(), required: z.boolean().default(false) });
 const nodeClass = named.extend({
@@ -152,7 +155,8 @@ describe.each(jsonClientKinds)("with $name", ({ open }) => {
   it("samplers and schedulers are there", async () => {
     const both = ["left", "right"];
     const { samplers } = samplerList.parse(await call("ListSamplers"));
-    expect(samplers).toContainEqual({ name: "euler", backends: both });
+    expect(samplers).toContainEqual({ name: "euler", aliases: [], backends: both });
+    expect(samplers).toContainEqual({ name: "euler_ancestral", aliases: ["euler_a"], backends: both });
     const { schedulers } = schedulerList.parse(await call("ListSchedulers", { backend: "left" }));
     expect(schedulers).toContainEqual({ name: "normal", backends: ["left"] });
   });

@@ -63,6 +63,14 @@ export declare type Sampler = Message<"comfyrpc.v1.Sampler"> & {
    * @generated from field: repeated string backends = 2;
    */
   backends: string[];
+
+  /**
+   * Other names by which specs may name it, as other tools call it, such as `euler_a` for `euler_ancestral`. A workflow
+   * has to name the sampler itself.
+   *
+   * @generated from field: repeated string aliases = 3;
+   */
+  aliases: string[];
 };
 
 /**

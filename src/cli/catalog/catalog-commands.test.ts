@@ -66,16 +66,34 @@ describe("models", () => {
   });
 });
 
-it.each(["samplers", "schedulers"] as const)("%s are listed", async (what) => {
+it("samplers are shown with the other names that they have", async () => {
+  const samplers = [
+    { name: "euler", backends: ["a"] },
+    { name: "dpmpp_2s_ancestral", aliases: ["x", "y"], backends: ["a", "b"] },
+  ];
+  await onStage({ listSamplers: () => ({ samplers }) }, async ({ run }) => {
+    expect((await run(["samplers"])).out.split("\n")).toEqual([
+      "NAME                ALSO  BACKENDS",
+      "euler                     a",
+      "dpmpp_2s_ancestral  x, y  a, b",
+      "",
+    ]);
+  });
+});
+
+it.each([
+  ["samplers", "NAME   ALSO  BACKENDS\neuler        a, b\n"],
+  ["schedulers", "NAME   BACKENDS\neuler  a, b\n"],
+])("%s are listed", async (what, table) => {
   const asked: string[] = [];
   const list = ({ backend }: { readonly backend: string }) => {
     asked.push(backend);
     return { [what]: [{ name: "euler", backends: ["a", "b"] }] };
   };
   await onStage({ listSamplers: list, listSchedulers: list }, async ({ run }) => {
-    expect((await run([what])).out).toBe("NAME   BACKENDS\neuler  a, b\n");
+    expect((await run([what])).out).toBe(table);
     const { out } = await run([what, "--json", "--backend", "b"]);
-    expect(JSON.parse(out)).toEqual({ name: "euler", backends: ["a", "b"] });
+    expect(JSON.parse(out)).toMatchObject({ name: "euler", backends: ["a", "b"] });
     expect(asked).toEqual(["", "b"]);
   });
 });

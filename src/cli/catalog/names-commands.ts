@@ -1,11 +1,6 @@
 import { Command } from "commander";
 import { z } from "zod";
-import {
-  type Sampler,
-  SamplerSchema,
-  type Scheduler,
-  SchedulerSchema,
-} from "../../../gen/comfyrpc/v1/catalog_pb.js";
+import { SamplerSchema, SchedulerSchema } from "../../../gen/comfyrpc/v1/catalog_pb.js";
 import { type CatalogClient, createCatalogClient } from "../catalog-client.ts";
 import { addConnectionOptions, openConnection } from "../connection-options.ts";
 import { callExitCodeHelp, ExitCode } from "../exit-code.ts";
@@ -13,13 +8,18 @@ import { finishCommand } from "../finish-command.ts";
 import type { CliContext } from "../io.ts";
 import { reportFailures } from "../report-failures.ts";
 import { backendOption } from "./backend-option.ts";
-import { type ListForm, writeList } from "./write-list.ts";
+import { writeList } from "./write-list.ts";
 
 /** `comfyrpc samplers`: lists the samplers that backends have. */
 export function samplersCommand(context: CliContext): Command {
   return namesCommand(context, "samplers", async (client, { backend, json }, signal) => {
     const { samplers } = await client.listSamplers({ backend }, signal);
-    writeList<typeof SamplerSchema>(context, samplers, json, { schema: SamplerSchema, ...form("samplers") });
+    writeList(context, samplers, json, {
+      schema: SamplerSchema,
+      header: ["NAME", "ALSO", "BACKENDS"],
+      rowOf: ({ name, aliases, backends }) => [name, aliases.join(", "), backends.join(", ")],
+      none: "no samplers",
+    });
   });
 }
 
@@ -27,9 +27,11 @@ export function samplersCommand(context: CliContext): Command {
 export function schedulersCommand(context: CliContext): Command {
   return namesCommand(context, "schedulers", async (client, { backend, json }, signal) => {
     const { schedulers } = await client.listSchedulers({ backend }, signal);
-    writeList<typeof SchedulerSchema>(context, schedulers, json, {
+    writeList(context, schedulers, json, {
       schema: SchedulerSchema,
-      ...form("schedulers"),
+      header: ["NAME", "BACKENDS"],
+      rowOf: ({ name, backends }) => [name, backends.join(", ")],
+      none: "no schedulers",
     });
   });
 }
@@ -59,11 +61,3 @@ function namesCommand(
 }
 
 const NameFlags = z.object({ backend: z.string().default(""), json: z.boolean().default(false) });
-
-function form(what: string): Omit<ListForm<typeof SamplerSchema | typeof SchedulerSchema>, "schema"> {
-  return {
-    header: ["NAME", "BACKENDS"],
-    rowOf: ({ name, backends }: Sampler | Scheduler) => [name, backends.join(", ")],
-    none: `no ${what}`,
-  };
-}

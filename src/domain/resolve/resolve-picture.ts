@@ -17,17 +17,8 @@ import type { KnownNames, PixelSize, ResolveInputs } from "./resolve-inputs.ts";
 import { resolveModelFiles } from "./resolve-model-files.ts";
 import { resolveStart } from "./resolve-start.ts";
 import { checkBetween, knownUpscaler, resolveUpscale } from "./resolve-upscale.ts";
+import { canonicalSampler } from "./sampler-aliases.ts";
 import { resolveSize } from "./size.ts";
-
-/** Names by which other tools know ComfyUI's samplers. */
-const samplerAliases: ReadonlyMap<string, string> = new Map([
-  ["euler_a", "euler_ancestral"],
-  ["dpm_2_a", "dpm_2_ancestral"],
-  ["dpm_plus_plus_2m", "dpmpp_2m"],
-  ["dpm_plus_plus_2s_a", "dpmpp_2s_ancestral"],
-  ["dpm_plus_plus_sde", "dpmpp_sde"],
-  ["dpmpp_2s_a", "dpmpp_2s_ancestral"],
-]);
 
 /** The checkpoint that a picture means, in the backend's spelling; `undefined` if the backend does not have it. */
 export function findCheckpoint(
@@ -278,9 +269,4 @@ function defaultDenoise(start: ResolvedPicture["start"]): number {
     case undefined:
       return 1;
   }
-}
-
-/** An alias counts only where the backend does not list a sampler of that very name. */
-function canonicalSampler(name: string, listed: readonly string[]): string {
-  return listed.includes(name) ? name : (samplerAliases.get(name) ?? name);
 }

@@ -5,6 +5,7 @@ import {
   ListSamplersResponseSchema,
 } from "../../../gen/comfyrpc/v1/catalog_service_pb.js";
 import type { CatalogService } from "../../catalog/catalog-service.ts";
+import { aliasesOfSampler } from "../../domain/resolve/sampler-aliases.ts";
 import { callSignal } from "../call-signal.ts";
 import { toNamedInit } from "../convert/catalog.ts";
 import { tagged } from "../etag.ts";
@@ -16,10 +17,11 @@ export function listSamplers({ catalog }: { readonly catalog: Pick<CatalogServic
     context: HandlerContext,
   ): Promise<ListSamplersResponse> => {
     const { entries, backends } = await catalog.samplers(backend, callSignal(context));
-    return tagged(
-      ListSamplersResponseSchema,
-      { samplers: entries.map(toNamedInit), backends: [...backends] },
-      ifNoneMatch,
-    );
+    const names = entries.map(({ name }) => name);
+    const samplers = entries.map((entry) => ({
+      ...toNamedInit(entry),
+      aliases: [...aliasesOfSampler(entry.name, names)],
+    }));
+    return tagged(ListSamplersResponseSchema, { samplers, backends: [...backends] }, ifNoneMatch);
   };
 }
