@@ -1,5 +1,4 @@
 import sharp from "sharp";
-import { FormData } from "undici";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { buildPicture as buildPicturePlan } from "../../../src/domain/build/build-picture.ts";
@@ -9,8 +8,9 @@ import type { ResolvedPicture } from "../../../src/domain/generation.ts";
 import type { GenerationPlan } from "../../../src/domain/generation-plan.ts";
 import type { GraphNode, WorkflowGraph } from "../../../src/domain/graph.ts";
 import { buildInputImage, buildPicture } from "../../support/generations.ts";
-import { promptAccepted, uploaded } from "./messages.ts";
+import { promptAccepted } from "./messages.ts";
 import { type OpenServer, Session } from "./session.ts";
+import { upload } from "./uploads.ts";
 
 /** The graphs that the service makes of specs: a ComfyUI server accepts each of them (protocol 4). */
 export function describeTypedModes(open: OpenServer): void {
@@ -50,7 +50,7 @@ function planOf(parts: Partial<ResolvedPicture>): GenerationPlan {
 async function expectAccepted(open: OpenServer, plan: GenerationPlan): Promise<void> {
   await using session = await Session.start(open);
   for (const { fileName } of plan.inputs) {
-    await upload(session, fileName);
+    await uploadAs(session, fileName);
   }
   const reply = await session.post(await withNamesOf(session, plan.graph));
   expect(reply.status, reply.text).toBe(200);
@@ -104,15 +104,12 @@ async function choicesOf(session: Session, classType: string, inputName: string)
   return choices.parse(info[classType]?.input.required[inputName]);
 }
 
-async function upload(session: Session, fileName: string): Promise<void> {
+/** Uploads a picture in part transparent, for what takes its mask from there. */
+async function uploadAs(session: Session, fileName: string): Promise<void> {
   const [subfolder = "", name = ""] = fileName.split("/");
   const background = { r: 90, g: 120, b: 30, alpha: 0.5 };
-  const png = await sharp({ create: { width: 64, height: 64, channels: 4, background } })
+  const image = await sharp({ create: { width: 64, height: 64, channels: 4, background } })
     .png()
     .toBuffer();
-  const form = new FormData();
-  form.set("image", new Blob([new Uint8Array(png)], { type: "image/png" }), name);
-  form.set("subfolder", subfolder);
-  const reply = await session.http.postForm("/api/upload/image", form);
-  expect(reply.json(uploaded)).toMatchObject({ name, subfolder });
+  expect(await upload(session, { image, name, subfolder })).toMatchObject({ name, subfolder });
 }
