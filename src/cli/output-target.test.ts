@@ -37,6 +37,12 @@ describe("fileNameFor", () => {
     });
   });
 
+  it("numbers images that have neither a prompt nor a seed", () => {
+    const saved = { ...image, seed: 0n };
+    expect(fileNameFor(parseOutput("out"), saved, "", 2)).toEqual({ stem: "image-2", extension: "jpg" });
+    expect(fileNameFor(parseOutput("out"), saved, "fox", 2)).toEqual({ stem: "fox-0", extension: "jpg" });
+  });
+
   it("keeps the name of a file, and numbers it only if there are more", () => {
     const target = parseOutput("out/fox.jpeg");
     expect(fileNameFor(target, { ...image, index: 0 }, "x", 1)).toEqual({ stem: "fox", extension: "jpeg" });

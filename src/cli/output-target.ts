@@ -45,7 +45,10 @@ export function parseOutput(out: string): OutputTarget {
   return { kind: "file", directory: dirname(out), stem, extension, format };
 }
 
-/** The name to save `image` under: that of `--out`, numbered if there are more images, or prompt and seed. */
+/**
+ * The name to save `image` under: that of `--out`, numbered if there are more images, or prompt and seed. Images of
+ * workflows may have neither, and are numbered then.
+ */
 export function fileNameFor(
   target: OutputTarget,
   image: Image,
@@ -53,7 +56,8 @@ export function fileNameFor(
   imageCount: number,
 ): FileName {
   if (target.kind === "file") return numbered(target, image.index, imageCount);
-  return { stem: `${promptSlug(prompt)}-${image.seed}`, extension: extensionOf(image.format) };
+  const number = prompt === "" && image.seed === 0n ? image.index + 1 : image.seed;
+  return { stem: `${promptSlug(prompt)}-${number}`, extension: extensionOf(image.format) };
 }
 
 /**

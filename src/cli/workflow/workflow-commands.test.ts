@@ -78,10 +78,10 @@ describe("workflow run", () => {
       expect(exitCode).toBe(0);
       expect(err).toMatch(/^3 images, 16x16$/m);
       expect(files.trimEnd().split("\n")).toEqual(
-        ["image-0.png", "image-0-2.png", "image-0-3.png"].map((name) => join(out, name)),
+        ["image-1.png", "image-2.png", "image-3.png"].map((name) => join(out, name)),
       );
     }
-    expect((await readdir(out)).sort()).toEqual(["image-0-2.png", "image-0-3.png", "image-0.png"]);
+    expect((await readdir(out)).sort()).toEqual(["image-1.png", "image-2.png", "image-3.png"]);
   });
 
   it("refuses what the service refuses, and values for nodes that there are not", async () => {
