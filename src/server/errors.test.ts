@@ -8,7 +8,7 @@ import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { buildFailure } from "../../test/contract/job-store/job-builders.ts";
 import { toRpcFailure } from "../../test/support/rpc-failure.ts";
 import { type ErrorReason as DomainReason, ServiceError } from "../domain/errors.ts";
-import { errorOfJob, statusDetailTypes, toConnectError, toStatusMessage } from "./errors.ts";
+import { errorOfJob, statusDetailTypes, toConnectError, toErrorStatus, toStatusMessage } from "./errors.ts";
 
 /** Reasons of the API with the status that the comment of each begins with. */
 const documented = ErrorReasonSchema.values
@@ -102,6 +102,26 @@ describe("toConnectError", () => {
 });
 
 describe("toStatusMessage", () => {
+  it("shortens texts with names that are far too long", () => {
+    const name = "x".repeat(1_000_000);
+    const error = new ServiceError("WORKFLOW_INVALID", `${name}: no`, {
+      violations: [{ field: name, description: name }],
+      nodes: [
+        {
+          nodeId: "1",
+          classType: "X",
+          inputName: name,
+          title: name,
+          errorType: "unknown_input",
+          message: name,
+        },
+      ],
+    });
+    const status = toErrorStatus(error);
+    expect(status.message).toBe(`${"x".repeat(1_023)}…`);
+    expect(toBinary(StatusSchema, status).length).toBeLessThan(7_000);
+  });
+
   it("has the details of the call's status, and the job in place of the request", () => {
     const status = toStatusMessage(buildFailure("NODE_FAILED"), jobId);
     expect(status).toMatchObject({ code: Code.FailedPrecondition, message: "because of NODE_FAILED" });

@@ -121,7 +121,8 @@ interface OutgoingDetail<Desc extends DescMessage = DescMessage> {
 function statusOf(error: unknown, logged: Readonly<Record<string, string>>): OutgoingStatus {
   if (error instanceof ServiceError && error.reason !== "INTERNAL") {
     const reason = publicReason(error.reason);
-    return { code: codeOf[reason], message: error.message, details: detailsOf(error, reason, logged) };
+    const message = shortened(error.message);
+    return { code: codeOf[reason], message, details: detailsOf(error, reason, logged) };
   }
   const [[idName, id] = ["request_id", ""]] = Object.entries(logged);
   const message = `internal error; the log of the server has more under ${idName.replace("_", " ")} ${id}`;
@@ -150,14 +151,24 @@ function detailsOf(
   const details = [detail(ErrorInfoSchema, infoOf(reason, { ...metadata, ...logged }))];
   if (violations.length > 0) {
     const fieldViolations = fitting(
-      violations.map(({ field, description }) => ({ field, description })),
+      violations.map(({ field, description }) => ({
+        field: shortened(field),
+        description: shortened(description),
+      })),
       ({ field, description }) => Buffer.byteLength(field) + Buffer.byteLength(description),
     );
     details.push(detail(BadRequestSchema, { fieldViolations }));
   }
   if (nodes.length > 0) {
     const failures = fitting(
-      nodes.map(({ inputName = "", title = "", ...node }) => ({ ...node, inputName, title })),
+      nodes.map(({ nodeId, classType, errorType, message, inputName = "", title = "" }) => ({
+        nodeId: shortened(nodeId),
+        classType: shortened(classType),
+        inputName: shortened(inputName),
+        title: shortened(title),
+        errorType,
+        message: shortened(message),
+      })),
       (node) => Object.values(node).reduce((total, text) => total + Buffer.byteLength(text), 0),
     );
     details.push(detail(WorkflowFailureSchema, { nodes: failures }));
@@ -190,3 +201,10 @@ function fitting<T>(items: readonly T[], sizeOf: (item: T) => number): T[] {
 }
 
 const detailBudgetBytes = 3_072;
+
+/** Names that callers choose, such as keys of a map, stand in texts and paths of fields, and may be of any length. */
+function shortened(text: string): string {
+  return text.length > longestText ? `${text.slice(0, longestText - 1).toWellFormed()}…` : text;
+}
+
+const longestText = 1_024;

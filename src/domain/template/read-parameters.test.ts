@@ -49,6 +49,14 @@ describe("readParameters", () => {
     });
   });
 
+  it("repeats only the beginning of names that are far too long", () => {
+    const long = "x".repeat(100_000);
+    const { details } = failure(() => read({ prompt: "a fox", [long]: 1, sampler: long }));
+    const { violations = [] } = details;
+    expect(violations.map(({ field }) => field.length)).toEqual([284, 35]);
+    expect(violations.every(({ description }) => description.length < 400)).toBe(true);
+  });
+
   it("leaves the graph's own value where nothing is known of the backend", () => {
     const { plain } = read({ prompt: "a fox" }, new Map());
     expect(plain.has("checkpoint")).toBe(false);

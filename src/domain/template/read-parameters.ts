@@ -5,7 +5,7 @@ import type { ImageSource } from "../input-image.ts";
 import type { NodeClasses } from "../node-class.ts";
 import { boundsOf, choicesOf, type KnownGraph, maxSeed } from "./parameter-bounds.ts";
 import { readImage } from "./read-image.ts";
-import { type Reading, readValue } from "./read-value.ts";
+import { type Reading, readValue, shortened } from "./read-value.ts";
 import {
   type PlainValue,
   plainInteger,
@@ -68,9 +68,9 @@ export function readParameters(
   return { plain, images };
 }
 
-/** Path of a parameter in a request, for errors. */
+/** Path of a parameter in a request, for errors. Of a name that is longer than any parameter has it is the beginning. */
 export function parameterField(name: string): string {
-  return `spec.template.parameters[${JSON.stringify(name)}]`;
+  return `spec.template.parameters[${JSON.stringify(shortened(name))}]`;
 }
 
 function unknownNames(
@@ -81,7 +81,7 @@ function unknownNames(
   return Object.keys(given)
     .filter((name) => !names.includes(name))
     .map((name) => {
-      const nearest = nearestNames(name, names);
+      const nearest = nearestNames(shortened(name), names);
       const hint = nearest.length > 0 ? `; the nearest it has: ${nearest.join(", ")}` : "";
       return {
         field: parameterField(name),

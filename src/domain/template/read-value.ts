@@ -52,6 +52,14 @@ export function kindOf(value: GraphValue): string {
   return typeof value === "string" ? "text" : typeof value === "boolean" ? "true or false" : "a number";
 }
 
+/** A name for an error: the beginning of one that is far longer than any that there is. */
+export function shortened(name: string): string {
+  return name.length > longestName ? `${name.slice(0, longestName - 1).toWellFormed()}…` : name;
+}
+
+/** More than file systems take for the name of a file. */
+const longestName = 256;
+
 function readText(
   { type, maxLength = defaultMaxLength }: TemplateParameter,
   given: GraphValue,
@@ -129,9 +137,10 @@ function readChoice(parameter: TemplateParameter, given: GraphValue, known: Know
   if (found !== undefined) {
     return { value: found };
   }
-  const nearest = nearestNames(String(given), choices.map(String));
+  const shown = shortened(String(given));
+  const nearest = nearestNames(shown, choices.map(String));
   return {
-    problem: `has no choice ${JSON.stringify(String(given))}${
+    problem: `has no choice ${JSON.stringify(shown)}${
       nearest.length > 0 ? `; the nearest there are: ${nearest.join(", ")}` : "; the backend lists none"
     }`,
   };
