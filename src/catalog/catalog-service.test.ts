@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { buildNodeClass } from "../../test/support/node-classes.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
 import { never } from "../../test/support/start-jobs.ts";
 import { type ModelNames, modelNames } from "../domain/model-kind.ts";
@@ -16,21 +17,6 @@ function engine(
   scripted.has = { ...scripted.has, models: { ...modelNames(() => []), ...models } };
   scripted.classes = new Map(classes.map((one) => [one.name, one]));
   return scripted;
-}
-
-function nodeClass(name: string, facts: Partial<NodeClass> = {}): NodeClass {
-  return {
-    name,
-    displayName: name,
-    description: "",
-    category: "",
-    inputs: [],
-    outputs: [],
-    isOutput: false,
-    isDeprecated: false,
-    isExperimental: false,
-    ...facts,
-  };
 }
 
 function open(...engines: readonly Engine[]): CatalogService {
@@ -93,10 +79,13 @@ describe("CatalogService", () => {
   });
 
   it("lists node classes by name, as the first backend has them, and says where others differ", async () => {
-    const [loader, otherLoader] = [nodeClass("Loader"), nodeClass("Loader", { description: "another" })];
+    const [loader, otherLoader] = [
+      buildNodeClass("Loader"),
+      buildNodeClass("Loader", { description: "another" }),
+    ];
     const catalog = open(
-      engine("a", {}, [nodeClass("Save"), loader]),
-      engine("b", {}, [nodeClass("Save"), otherLoader, nodeClass("Add")]),
+      engine("a", {}, [buildNodeClass("Save"), loader]),
+      engine("b", {}, [buildNodeClass("Save"), otherLoader, buildNodeClass("Add")]),
     );
     const { entries } = await catalog.nodeClasses(anyClass, "", never);
     expect(entries.map(({ name, backends, differs }) => [name, backends, differs])).toEqual([
@@ -109,21 +98,21 @@ describe("CatalogService", () => {
   });
 
   it("sees new node classes, and merges no others again", async () => {
-    const a = engine("a", {}, [nodeClass("Old")]);
+    const a = engine("a", {}, [buildNodeClass("Old")]);
     const catalog = open(a);
     const first = await catalog.nodeClass("Old", "", never);
     expect(await catalog.nodeClass("Old", "", never)).toBe(first);
-    a.classes = new Map([["New", nodeClass("New")]]);
+    a.classes = new Map([["New", buildNodeClass("New")]]);
     expect((await catalog.nodeClasses(anyClass, "", never)).entries.map(({ name }) => name)).toEqual(["New"]);
   });
 
   it("filters node classes by either name, and by category and what is below it", async () => {
     const catalog = open(
       engine("a", {}, [
-        nodeClass("KSampler", { category: "sampling" }),
-        nodeClass("ImageScale", { displayName: "Upscale Image", category: "image/upscaling" }),
-        nodeClass("Blur", { category: "imagery" }),
-        nodeClass("Invert", { category: "image" }),
+        buildNodeClass("KSampler", { category: "sampling" }),
+        buildNodeClass("ImageScale", { displayName: "Upscale Image", category: "image/upscaling" }),
+        buildNodeClass("Blur", { category: "imagery" }),
+        buildNodeClass("Invert", { category: "image" }),
       ]),
     );
     const namesOf = async (filter: Partial<NodeClassFilter>) =>
@@ -134,7 +123,7 @@ describe("CatalogService", () => {
   });
 
   it("names the backends and classes there are in place of one that there is not", async () => {
-    const catalog = open(engine("a", {}, [nodeClass("KSampler")]), engine("b", {}));
+    const catalog = open(engine("a", {}, [buildNodeClass("KSampler")]), engine("b", {}));
     await expect(catalog.models(any, "c", never)).rejects.toMatchObject({
       reason: "INVALID_FIELD",
       message: expect.stringContaining("a, b"),

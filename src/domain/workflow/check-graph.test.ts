@@ -1,25 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { assertGraphLaws, graphTexts, jsonTexts } from "../../../test/fuzz/graph-laws.ts";
+import { buildNodeClass } from "../../../test/support/node-classes.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClass, NodeInput } from "../node-class.ts";
 import { checkGraph } from "./check-graph.ts";
 import type { GraphProblem } from "./graph-problem.ts";
 
 function classOf(name: string, facts: Partial<NodeClass>): NodeClass {
-  return {
-    name,
-    displayName: name,
-    description: "",
-    category: "",
-    inputs: [],
-    outputs: [],
-    isOutput: false,
-    isDeprecated: false,
-    isExperimental: false,
-    module: "nodes",
-    ...facts,
-  };
+  return buildNodeClass(name, { module: "nodes", ...facts });
 }
 
 function input(name: string, type: string, facts: Partial<NodeInput> = {}): NodeInput {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { buildNodeClass } from "../../../test/support/node-classes.ts";
 import { readJson } from "../../lib/lossless-json.ts";
 import type { NodeClass, NodeInput } from "../node-class.ts";
 import { convertWorkflow } from "./convert-workflow.ts";
@@ -440,15 +441,8 @@ describe("convertWorkflow", () => {
 });
 
 function nodeClass(name: string, inputs: readonly Partial<NodeInput>[]): NodeClass {
-  return {
-    name,
-    displayName: name,
-    description: "",
-    category: "",
+  return buildNodeClass(name, {
     inputs: inputs.map((input) => ({ name: "", isRequired: true, type: "*", options: {}, ...input })),
-    outputs: [],
     isOutput: true,
-    isDeprecated: false,
-    isExperimental: false,
-  };
+  });
 }

@@ -1,20 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { buildNodeClass } from "../../../test/support/node-classes.ts";
 import type { GraphValue } from "../graph.ts";
 import type { NodeClass, NodeInput } from "../node-class.ts";
 import { checkPolicy } from "./policy.ts";
 
 function declare(name: string, inputs: readonly Partial<NodeInput>[]): NodeClass {
-  return {
-    name,
-    displayName: name,
-    description: "",
-    category: "",
+  return buildNodeClass(name, {
     inputs: inputs.map((input) => ({ name: "it", isRequired: true, type: "STRING", options: {}, ...input })),
-    outputs: [],
-    isOutput: false,
-    isDeprecated: false,
-    isExperimental: false,
-  };
+  });
 }
 
 function nested(depth: number, value: GraphValue): GraphValue {

@@ -1,3 +1,4 @@
+import { buildNodeClass } from "../../../../test/support/node-classes.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../../graph.ts";
 import type { NodeClass, NodeClasses, NodeInput } from "../../node-class.ts";
 
@@ -15,12 +16,9 @@ export function nodeClass(
   name: string,
   inputs: readonly Omit<NodeInput, "isRequired" | "options">[],
 ): NodeClass {
-  return {
-    ...{ name, displayName: name, description: "", category: "" },
+  return buildNodeClass(name, {
     inputs: inputs.map((input) => ({ isRequired: true, options: {}, ...input })),
-    outputs: [],
-    ...{ isOutput: false, isDeprecated: false, isExperimental: false },
-  };
+  });
 }
 
 /** Classes by name. */
