@@ -1,6 +1,7 @@
 import type { WorkflowGraph } from "../domain/graph.ts";
 import type { ModelNames } from "../domain/model-kind.ts";
 import type { NodeClasses } from "../domain/node-class.ts";
+import type { PixelSize } from "../domain/resolve/resolve-inputs.ts";
 
 /**
  * Runs workflow graphs and keeps what they make until it is fetched: a ComfyUI server, or something that stands for
@@ -117,11 +118,6 @@ export interface Catalog {
   readonly models: ModelNames;
   readonly samplers: readonly string[];
   readonly schedulers: readonly string[];
-}
-
-export interface PixelSize {
-  readonly widthPx: number;
-  readonly heightPx: number;
 }
 
 export interface RunRequest {

@@ -1,5 +1,6 @@
 import { type ModelKind, modelKinds, modelNames } from "../../domain/model-kind.ts";
-import type { Catalog, PixelSize } from "../engine.ts";
+import type { PixelSize } from "../../domain/resolve/resolve-inputs.ts";
+import type { Catalog } from "../engine.ts";
 import { type ComfyUiClient, NoAnswerError } from "./client.ts";
 import { asObject, asString, asStrings } from "./json-shape.ts";
 import { choicesOf } from "./node-class.ts";

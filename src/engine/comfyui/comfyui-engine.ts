@@ -1,4 +1,5 @@
 import type { NodeClasses } from "../../domain/node-class.ts";
+import type { PixelSize } from "../../domain/resolve/resolve-inputs.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type {
   Catalog,
@@ -6,7 +7,6 @@ import type {
   EngineHealth,
   OutputFile,
   OutputStream,
-  PixelSize,
   RunEvent,
   RunRequest,
   RunSignals,
