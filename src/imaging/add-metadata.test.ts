@@ -75,6 +75,25 @@ describe("addMetadata", () => {
     expect(await after).toEqual(await before);
   });
 
+  it("leaves alone what has no room for metadata", async () => {
+    const webp = Buffer.from("RIFF\x0c\0\0\0WEBPVP8X\0\0\0\0", "latin1");
+    expect(await addMetadata(webp, "webp", mark)).toBeUndefined();
+    const avif = await sharp(await photo(12, 12))
+      .avif()
+      .toBuffer();
+    const primary = avif.indexOf("pitm") + 4;
+    // An id of four bytes, in a file whose references have two.
+    const wide = Buffer.concat([avif.subarray(0, primary), Buffer.from([1]), avif.subarray(primary + 1)]);
+    expect(wide.subarray(primary + 4, primary + 8).readUInt32BE()).toBeGreaterThan(0xffff);
+    expect(await addMetadata(wide, "avif", mark)).toBeUndefined();
+  });
+
+  it("takes the room out of a packet, however much there is", async () => {
+    const text = `XML:com.adobe.xmp\0\0\0\0\0<a/></rdf:RDF>${" ".repeat(500_000)}<b/>  \n<?xpacket end="w"?>`;
+    const png = withPngChunk(await photo(8, 8), pngChunk("iTXt", Buffer.from(text)));
+    expect((await added(png, "png", mark)).includes('  <b/><?xpacket end="w"?>')).toBe(true);
+  });
+
   it.each(formats)("leaves a damaged %s alone, or does some harmless thing to it", async (format) => {
     const whole = await sharp(await photo(12, 12))
       .toFormat(format)

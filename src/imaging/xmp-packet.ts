@@ -19,8 +19,13 @@ export function xmpPacket(facts: XmpFacts, existing = ""): string {
     return `${beginning}<x:xmpmeta xmlns:x="adobe:ns:meta/">${rdf}</x:xmpmeta><?xpacket end="w"?>`;
   }
   const added = description(facts, !existing.includes("CreatorTool"));
-  const rest = existing.slice(end).replace(/\s+(?=<\?xpacket end)/, ""); // room that editors leave for themselves
-  return existing.slice(0, end) + added + rest;
+  return existing.slice(0, end) + added + withoutRoom(existing.slice(end));
+}
+
+/** The end of a packet without the room that editors leave for themselves. */
+function withoutRoom(text: string): string {
+  const end = text.lastIndexOf("<?xpacket end");
+  return end < 0 ? text : text.slice(0, end).trimEnd() + text.slice(end);
 }
 
 function description({ digitalSourceType, creatorTool }: XmpFacts, withTool: boolean): string {

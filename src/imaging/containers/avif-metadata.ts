@@ -144,9 +144,8 @@ class ItemInfos {
   }
 
   box(): Buffer {
-    const head = Buffer.from(this.#head);
-    head.writeUIntBE(this.#entries.length, 4, head.length - 4);
-    return box("iinf", head, ...this.#entries);
+    const head = this.#head.subarray(0, 4);
+    return box("iinf", head, number(this.#entries.length, this.#head.length - 4), ...this.#entries);
   }
 
   #idOf({ type, start }: Box): number {
@@ -213,6 +212,9 @@ class ItemLocations {
     if (location?.method !== 0 || location.reference !== 0) {
       throw new MalformedError("has metadata in a place that is not known");
     }
+    if (location.extents.reduce((total, { length }) => total + length, 0) > data.length) {
+      throw new MalformedError("has metadata that lies over itself");
+    }
     return Buffer.concat(
       location.extents.map(({ offset, length }) =>
         data.subarray(location.base + offset, location.base + offset + length),
@@ -242,14 +244,6 @@ class ItemLocations {
     const hasMethods = this.#version > 0;
     const idBytes = this.#version < 2 ? 2 : 4;
     const hasIndices = hasMethods && all.some(({ extents }) => extents.some(({ index }) => index > 0));
-    const number = (value: number, bytes: number) => {
-      const buffer = Buffer.alloc(bytes);
-      if (value >= 2 ** (8 * bytes)) {
-        throw new MalformedError("is too large for more metadata");
-      }
-      buffer.writeUIntBE(value, 0, bytes);
-      return buffer;
-    };
     const entries = all.map(({ id, method, reference, extents }) =>
       Buffer.concat([
         number(id, idBytes),
@@ -278,14 +272,20 @@ function referencesWith(
   const old = boxes.find(({ type }) => type === "iref");
   const content = old ? Buffer.from(file.bytes(old.start, old.end - old.start)) : Buffer.alloc(4);
   const idBytes = content.readUInt8() === 0 ? 2 : 4;
-  const references = ids.map((id) => {
-    const reference = Buffer.alloc(2 * idBytes + 2);
-    reference.writeUIntBE(id, 0, idBytes);
-    reference.writeUInt16BE(1, idBytes);
-    reference.writeUIntBE(primaryId, idBytes + 2, idBytes);
-    return box("cdsc", reference);
-  });
+  const references = ids.map((id) =>
+    box("cdsc", number(id, idBytes), number(1, 2), number(primaryId, idBytes)),
+  );
   return box("iref", content, ...references);
+}
+
+/** @throws MalformedError if the number needs more than `bytes` */
+function number(value: number, bytes: number): Buffer {
+  if (value >= 2 ** (8 * bytes)) {
+    throw new MalformedError("is too large for more metadata");
+  }
+  const buffer = Buffer.alloc(bytes);
+  buffer.writeUIntBE(value, 0, bytes);
+  return buffer;
 }
 
 function box(type: string, ...content: readonly Uint8Array[]): Buffer<ArrayBuffer> {

@@ -50,6 +50,8 @@ export function isLosslessWebp(data: Uint8Array): boolean {
 }
 
 const alphaFlag = 0x10;
+/** Of the content of a `VP8X`. */
+const extendedHeaderBytes = 10;
 
 /**
  * Adds XMP and EXIF in chunks at the end, for which a simple file becomes an extended one (RFC 9649, 2.7); everything
@@ -78,6 +80,9 @@ export function addToWebp(
   );
   const extended = chunks.find((chunk) => typeOf(chunk) === "VP8X");
   const header = extended ? contentOf(extended) : extendedHeader(file, kept);
+  if (header.length < extendedHeaderBytes) {
+    throw new MalformedError("has no room for what is in it");
+  }
   header.writeUInt8(header.readUInt8() | (xmp ? xmpFlag : 0) | (exif ? exifFlag : 0));
   const body = Buffer.concat([
     Buffer.from("WEBP"),
@@ -101,7 +106,7 @@ function extendedHeader(file: ByteReader, [picture]: readonly Segment[]): Buffer
   const [width, height] = isLossless
     ? [bits & 0x3fff, (bits >>> 14) & 0x3fff]
     : [(file.uint32LE(at + 6) & 0x3fff) - 1, ((file.uint32LE(at + 6) >>> 16) & 0x3fff) - 1];
-  const header = Buffer.alloc(10);
+  const header = Buffer.alloc(extendedHeaderBytes);
   header.writeUInt8(isLossless && (bits >>> 28) & 1 ? alphaFlag : 0);
   header.writeUIntLE(Math.max(0, width), 4, 3);
   header.writeUIntLE(Math.max(0, height), 7, 3);
