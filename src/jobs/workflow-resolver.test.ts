@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { demoClasses } from "../../test/support/demo-classes.ts";
+import { buildNodeClass } from "../../test/support/node-classes.ts";
 import { ScriptedEngine } from "../../test/support/scripted-engine.ts";
 import { never, openWorkflows } from "../../test/support/start-jobs.ts";
 import type { InputImage } from "../domain/input-image.ts";
@@ -73,6 +74,19 @@ describe("WorkflowResolver", () => {
           { nodeId: "3", inputName: "images", errorType: "linked_node_missing" },
         ],
       },
+    });
+  });
+
+  it("passes on nodes of a class that the backend does not describe", async () => {
+    const classes = new Map([
+      ...demoClasses,
+      ["Riddle", buildNodeClass("Riddle", { isUndescribed: true })] as const,
+    ]);
+    const riddle = { class_type: "Riddle", inputs: { of: ["1", 0], size: 5, filename_prefix: "mine" } };
+    const { plan } = await open(classes).resolve({ ...graph, "3": riddle });
+    expect(plan.graph["3"]).toEqual({
+      ...riddle,
+      inputs: { ...riddle.inputs, filename_prefix: "comfyrpc/job_0" },
     });
   });
 

@@ -152,6 +152,17 @@ describe("checkPolicy", () => {
     ).toMatchObject([{ kind: "path_not_allowed", inputName: "path" }]);
   });
 
+  it("takes any text for a file where the class is not described", () => {
+    const riddle = buildNodeClass("Riddle", { isUndescribed: true });
+    const link = ["2", 0];
+    expect(refused(riddle, { text: "/x", deep: { __value__: ["a", "../x"] }, path: link })).toEqual([
+      "text",
+      "deep",
+      "path",
+    ]);
+    expect(refused(riddle, { text: "a/b.png", size: 7, image: link, filename_prefix: link })).toEqual([]);
+  });
+
   it("refuses a name that comes along a link, as it can be any, except one that is overwritten", () => {
     const nodeClass = declare("Mine", [
       { name: "path" },

@@ -19,6 +19,8 @@ export interface WorkflowPolicy {
  * Finds everything in a graph that callers may not use: node classes, and files, directories and addresses beyond what a
  * node would offer by itself. Every node counts, also one that would not run.
  *
+ * Of a class that the backend does not describe, any text may be the name of a file.
+ *
  * An input for a file that is linked to another node is refused too, as nobody knows what will come along the link; but
  * not `filename_prefix`, which is overwritten anyway.
  */
@@ -72,14 +74,17 @@ function pathReason(
   input: NodeInput | undefined,
   value: GraphValue,
 ): string | undefined {
+  const isUnknown = nodeClass?.isUndescribed === true; // then any text may be the name of a file
   const isFile =
-    input === undefined || nodeClass === undefined ? isFileName(inputName) : isFileInput(nodeClass, input);
+    (isUnknown && !isList(value)) ||
+    (input === undefined || nodeClass === undefined ? isFileName(inputName) : isFileInput(nodeClass, input));
   const choices = isFile ? undefined : input?.choices;
   if (!isFile && choices === undefined) {
     return undefined;
   }
   if (isList(value)) {
-    return isFile && input !== undefined && textTypes.has(input.type) && inputName !== FILENAME_PREFIX
+    const takesText = isUnknown || (input !== undefined && textTypes.has(input.type));
+    return isFile && takesText && inputName !== FILENAME_PREFIX
       ? "is linked to another node, so that nobody knows which"
       : undefined;
   }
