@@ -35,6 +35,7 @@ describe("an input image", () => {
       widthPx: 20,
       heightPx: 30,
       hasTransparency: false,
+      redRange: [expect.any(Number), expect.any(Number)],
     });
     expect(await stage.blobFiles()).toEqual([id]);
   });
@@ -52,6 +53,7 @@ describe("an input image", () => {
       widthPx: 30,
       heightPx: 20,
       hasTransparency: true,
+      redRange: [expect.any(Number), expect.any(Number)],
     });
     const { expireTime } = await stage.assets.get(input.assetId, owner, never);
     expect(expireTime.getTime() - stage.clock.now().getTime()).toBe(unreferencedInputMs);

@@ -69,9 +69,9 @@ export class InputImages {
   ): Promise<InputImage> {
     try {
       const asset = await this.#assetOf(source, tenant, signal);
-      const { assetId, mediaType, widthPx, heightPx, hasTransparency } = await this.#look(asset, signal);
+      const { assetId, mediaType, ...looks } = await this.#look(asset, signal);
       const fileName = `comfyrpc/${assetId}.${extensionOf[mediaType]}`;
-      return { assetId, fileName, widthPx, heightPx, hasTransparency };
+      return { assetId, fileName, ...looks };
     } catch (error) {
       throw atField(error, field);
     }

@@ -15,4 +15,6 @@ export interface InputImage {
   readonly heightPx: number;
   /** Whether any of its pixels is not opaque. */
   readonly hasTransparency: boolean;
+  /** Least and most red of its pixels, 0 to 255: what it is as a mask. */
+  readonly redRange: readonly [least: number, most: number];
 }

@@ -10,7 +10,14 @@ import { TemplateResolver } from "./template-resolver.ts";
 import { WorkflowResolver } from "./workflow-resolver.ts";
 
 const assetId = "a".repeat(64);
-const image = { assetId, fileName: "comfyrpc/a.png", widthPx: 1, heightPx: 1, hasTransparency: false };
+const image = {
+  assetId,
+  fileName: "comfyrpc/a.png",
+  widthPx: 1,
+  heightPx: 1,
+  hasTransparency: false,
+  redRange: [0, 255],
+} as const;
 
 const template: TemplateRecord = {
   ...{ name: "poster", version: 3, description: "", sha256: "", createTime: new Date(0), aliases: [] },

@@ -23,6 +23,7 @@ const image: InputImage = {
   widthPx: 1,
   heightPx: 1,
   hasTransparency: false,
+  redRange: [0, 255],
 };
 
 function open(...has: readonly NodeClasses[]) {

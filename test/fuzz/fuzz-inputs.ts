@@ -23,7 +23,14 @@ const looks: readonly (readonly [widthPx: number, heightPx: number, hasTranspare
 /** Images that specs may name by these ids, of many shapes. */
 export const fuzzImages: readonly InputImage[] = looks.map(([widthPx, heightPx, hasTransparency], i) => {
   const assetId = createHash("sha256").update(`${i}`).digest("hex");
-  return { assetId, fileName: `comfyrpc/${assetId}.png`, widthPx, heightPx, hasTransparency };
+  return {
+    assetId,
+    fileName: `comfyrpc/${assetId}.png`,
+    widthPx,
+    heightPx,
+    hasTransparency,
+    redRange: [0, 255],
+  };
 });
 
 /** Knows {@link fuzzImages}, by id or by bytes of which the first is their place. */

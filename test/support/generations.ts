@@ -80,6 +80,7 @@ export function buildInputImage(overrides: Partial<InputImage> = {}): InputImage
     widthPx: 640,
     heightPx: 480,
     hasTransparency: false,
+    redRange: [0, 255],
     ...overrides,
   };
 }

@@ -55,7 +55,7 @@ export declare type Inpaint = Message<"comfyrpc.v1.Inpaint"> & {
 
   /**
    * Where to draw: white is drawn anew, black is kept, grey is between; colours count by their red. Of the size of the
-   * image, else it is refused. Default: what is transparent in the image is drawn anew; an image without an alpha
+   * image, else it is refused; so is one that would have nothing drawn. Default: what is transparent in the image is drawn anew; an image without an alpha
    * channel, or without a transparent pixel, is refused then.
    *
    * @generated from field: comfyrpc.v1.ImageInput mask = 2;

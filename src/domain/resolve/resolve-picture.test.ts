@@ -235,7 +235,7 @@ describe("resolvePicture", () => {
     });
   });
 
-  it("refuses an opaque image as its own mask, and a mask of another size", () => {
+  it("refuses an opaque image as its own mask, and a mask of another size or of nothing", () => {
     expect(failure(() => resolve({ start: opaque }))).toMatchObject({
       reason: "INPUT_REJECTED",
       details: { violations: [{ field: "spec.inpaint.mask" }] },
@@ -245,6 +245,16 @@ describe("resolvePicture", () => {
       reason: "INPUT_REJECTED",
       message: expect.stringContaining("1000 x 500"),
     });
+    const black = { ...image, redRange: [0, 0] } as const;
+    const white = { ...image, redRange: [255, 255], hasTransparency: true } as const;
+    expect(failure(() => resolve({ start: { ...opaque, mask: black } }))).toMatchObject({
+      reason: "INPUT_REJECTED",
+      message: expect.stringContaining("is black everywhere"),
+    });
+    expect(failure(() => resolve({ start: { ...opaque, mask: white, invertMask: true } })).message).toMatch(
+      /is white everywhere.*transparent in a mask does not count/,
+    );
+    expect(resolve({ start: { ...opaque, mask: white } }).start).toMatchObject({ mask: white });
     const transparent = { ...image, hasTransparency: true };
     expect(resolve({ start: { ...opaque, image: transparent } })).toMatchObject({ denoise: 0.8 });
     expect(resolve({ start: { ...opaque, mask: image } }).start).toMatchObject({

@@ -9,7 +9,7 @@ export function resolveStart(start: StartSpec<InputImage>, problems: Problems): 
     case "imageToImage":
       return { ...start, resize: start.resize ?? "crop" };
     case "inpaint":
-      checkMask(start.image, start.mask, problems);
+      checkMask(start, problems);
       return {
         ...start,
         growPx: start.growPx ?? 6,
@@ -60,7 +60,10 @@ function resolveFeather(
 }
 
 /** ComfyUI takes an image without transparency for a mask of nothing, and a mask of another size for one of that size. */
-function checkMask(image: InputImage, mask: InputImage | undefined, problems: Problems): void {
+function checkMask(
+  { image, mask, invertMask }: Extract<StartSpec<InputImage>, { type: "inpaint" }>,
+  problems: Problems,
+): void {
   if (mask === undefined) {
     if (!image.hasTransparency) {
       problems.add(
@@ -77,5 +80,17 @@ function checkMask(image: InputImage, mask: InputImage | undefined, problems: Pr
         "give a mask of the size of the image",
       "INPUT_REJECTED",
     );
+  } else if (coversNothing(mask, invertMask)) {
+    const [colour, other] = invertMask ? ["white", "black"] : ["black", "white"];
+    problems.add(
+      "spec.inpaint.mask",
+      `is ${colour} everywhere, so that nothing would be drawn: make ${other} what is to be drawn` +
+        (mask.hasTransparency ? "; what is transparent in a mask does not count" : ""),
+      "INPUT_REJECTED",
+    );
   }
+}
+
+function coversNothing({ redRange: [least, most] }: InputImage, invertMask: boolean): boolean {
+  return invertMask ? least === 255 : most === 0;
 }

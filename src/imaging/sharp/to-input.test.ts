@@ -5,7 +5,8 @@ import { pngChunk, withPngChunk } from "../testing/png-chunks.ts";
 import { toInput } from "./to-input.ts";
 
 const limits = { maxPixels: 2_000 };
-const opaque = { widthPx: 30, heightPx: 20, hasTransparency: false };
+const redRange = [expect.any(Number), expect.any(Number)];
+const opaque = { widthPx: 30, heightPx: 20, hasTransparency: false, redRange };
 const transparent = { ...opaque, hasTransparency: true };
 
 /** A picture whose left half is opaque and whose right half is not there at all. */
@@ -89,6 +90,7 @@ describe("toInput leaves as it is", () => {
       widthPx: 20,
       heightPx: 30,
       hasTransparency: false,
+      redRange,
     });
   });
 });
@@ -156,7 +158,13 @@ describe("toInput makes a plain PNG of", () => {
 
   it.each(["gif", "webp"] as const)("the first frame of an animated %s", async (format) => {
     const { data, ...facts } = await toInput(await animation(format, 3), limits);
-    expect(facts).toEqual({ mediaType: "image/png", widthPx: 50, heightPx: 40, hasTransparency: false });
+    expect(facts).toEqual({
+      mediaType: "image/png",
+      widthPx: 50,
+      heightPx: 40,
+      hasTransparency: false,
+      redRange,
+    });
     const [r, g, b] = await sharp(data).raw().toBuffer();
     expect(Math.max(Math.abs(0 - (r ?? 0)), Math.abs(255 - (g ?? 0)), Math.abs(90 - (b ?? 0)))).toBeLessThan(
       6,
@@ -187,7 +195,13 @@ describe("toInput makes a plain PNG of", () => {
       .avif()
       .toBuffer();
     const { data: png, ...facts } = await toInput(data, limits);
-    expect(facts).toEqual({ mediaType: "image/png", widthPx: 20, heightPx: 30, hasTransparency: false });
+    expect(facts).toEqual({
+      mediaType: "image/png",
+      widthPx: 20,
+      heightPx: 30,
+      hasTransparency: false,
+      redRange,
+    });
     expect((await sharp(png).metadata()).exif).toBeUndefined();
   });
 });
@@ -216,4 +230,24 @@ it("toInput decodes nothing that has more pixels than the limit", async () => {
   await expect(toInput(await photo(30, 20), { maxPixels: 599 })).rejects.toEqual(refused);
   const broken = (await photo(30, 20)).subarray(0, 100);
   await expect(toInput(broken, { maxPixels: 599 })).rejects.toEqual(refused);
+});
+
+it("tells the least and the most red, of grey and of transparent pixels too", async () => {
+  const grey = Buffer.from([10, 200, 30, 40]);
+  const raw = { width: 2, height: 2, channels: 1 } as const;
+  const png = await sharp(grey, { raw }).toColourspace("b-w").png().toBuffer();
+  expect(await toInput(png, limits)).toMatchObject({ redRange: [10, 200] });
+  const clear = await sharp({ create: { width: 4, height: 4, channels: 4, background: "#ff000000" } })
+    .png()
+    .toBuffer();
+  expect(await toInput(clear, limits)).toMatchObject({ hasTransparency: true, redRange: [255, 255] });
+});
+
+it("refuses what is cut off, though its header is whole", async () => {
+  const jpeg = await sharp(await photo(300, 200))
+    .jpeg()
+    .toBuffer();
+  await expect(toInput(jpeg.subarray(0, jpeg.length / 2), limits)).rejects.toMatchObject({
+    reason: "ASSET_REJECTED",
+  });
 });

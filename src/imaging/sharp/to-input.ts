@@ -28,12 +28,11 @@ async function convert(
 ): Promise<InputPicture> {
   const { width: widthPx, height: heightPx } = facts.autoOrient;
   if (isPlain(data, mediaType, facts)) {
-    const isTransparent = await hasTransparency(data, facts, maxPixels);
-    return { data, mediaType, widthPx, heightPx, hasTransparency: isTransparent };
+    return { data, mediaType, widthPx, heightPx, ...(await look(data, facts, maxPixels)) };
   }
   const png = await open(data, maxPixels).autoOrient().toColourspace("srgb").png().toBuffer();
-  const isTransparent = await hasTransparency(png, await open(png, maxPixels).metadata(), maxPixels);
-  return { data: png, mediaType: "image/png", widthPx, heightPx, hasTransparency: isTransparent };
+  const looks = await look(png, await open(png, maxPixels).metadata(), maxPixels);
+  return { data: png, mediaType: "image/png", widthPx, heightPx, ...looks };
 }
 
 /**
@@ -61,12 +60,15 @@ function isPlain(
   }
 }
 
-async function hasTransparency(
+/** Decodes every pixel, so that what is damaged shows here and not in the middle of a job. */
+async function look(
   data: Uint8Array,
   { hasAlpha }: Pick<Metadata, "hasAlpha">,
   maxPixels: number,
-): Promise<boolean> {
-  return hasAlpha && !(await open(data, maxPixels).stats()).isOpaque;
+): Promise<Pick<InputPicture, "hasTransparency" | "redRange">> {
+  const { isOpaque, channels } = await open(data, maxPixels).stats();
+  const [red = { min: 0, max: 255 }] = channels; // grey images have no other
+  return { hasTransparency: hasAlpha && !isOpaque, redRange: [red.min, red.max] };
 }
 
 /** Of an animation, its first frame. libvips refuses what is larger than the limit, whatever its header says. */

@@ -16,6 +16,7 @@ const inputImage: z.ZodType<InputImage> = z.object({
   widthPx: z.number(),
   heightPx: z.number(),
   hasTransparency: z.boolean(),
+  redRange: z.tuple([z.number(), z.number()]),
 });
 
 const resize = z.enum(["crop", "stretch"]);
