@@ -36,8 +36,9 @@ export function proposeParameters(graph: WorkflowGraph): readonly TemplateParame
       add(textRoles.otherText, target);
     }
   }
+  const used = usedOutputs(graph);
   for (const id of order.filter((one) => /^LoadImage(Mask)?$/.test(graph[one]?.class_type ?? ""))) {
-    add(imageRole(graph, id), { nodeId: id, inputName: "image" });
+    add(imageRole(graph[id], used.get(id)), { nodeId: id, inputName: "image" });
   }
   for (const role of inputRoles) {
     for (const id of order) {
@@ -187,16 +188,23 @@ function textsIn(graph: WorkflowGraph, id: string): readonly ParameterTarget[] {
   });
 }
 
+/** Numbers of the outputs that something is linked to, by node id. */
+function usedOutputs(graph: WorkflowGraph): ReadonlyMap<string, ReadonlySet<number>> {
+  const used = new Map<string, Set<number>>();
+  for (const { inputs } of Object.values(graph)) {
+    for (const link of Object.values(inputs).map(linkOf)) {
+      if (link !== undefined) {
+        used.set(link.nodeId, (used.get(link.nodeId) ?? new Set()).add(link.output));
+      }
+    }
+  }
+  return used;
+}
+
 /** A picture of which nothing but the mask is used is a mask. */
-function imageRole(graph: WorkflowGraph, id: string): Role {
-  const outputs = Object.values(graph).flatMap(({ inputs }) =>
-    Object.values(inputs).flatMap((value) => {
-      const link = linkOf(value);
-      return link?.nodeId === id ? [link.output] : [];
-    }),
-  );
-  const isMask = outputs.length > 0 && outputs.every((output) => output === 1);
-  return isMask || graph[id]?.class_type === "LoadImageMask" ? imageRoles.mask : imageRoles.image;
+function imageRole(node: GraphNode | undefined, outputs: ReadonlySet<number> = new Set()): Role {
+  const isMask = outputs.size === 1 && outputs.has(1);
+  return isMask || node?.class_type === "LoadImageMask" ? imageRoles.mask : imageRoles.image;
 }
 
 /** A primitive node that nothing else has claimed is there to be set, under its title. */
