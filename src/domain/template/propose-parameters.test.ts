@@ -144,6 +144,22 @@ describe("proposeParameters", () => {
       { numRuns: 300 },
     );
   });
+
+  it("looks through a graph a few times, however many images it loads", () => {
+    const loaders = Array.from({ length: 1_000 }, (_, i) => [
+      `n${i}`,
+      { class_type: "LoadImage", inputs: { image: `${i}.png` } },
+    ]);
+    let looks = 0;
+    const graph = new Proxy(Object.fromEntries(loaders), {
+      get: (target, id, receiver) => {
+        looks += 1;
+        return Reflect.get(target, id, receiver);
+      },
+    });
+    expect(proposeParameters(graph)).not.toEqual([]);
+    expect(looks).toBeLessThan(100_000);
+  });
 });
 
 /** The same graph with ids that are no numbers, which objects would sort. */
