@@ -13,6 +13,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/go
 import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { type ErrorReason, ServiceError } from "../domain/errors.ts";
 import { type JobFailure, toServiceError } from "../domain/job-failure.ts";
+import { cutText } from "../lib/cut-text.ts";
 
 /** Status of each reason, as the public API documents it at `ErrorReason`. */
 const codeOf: Readonly<Record<ErrorReason, Code>> = {
@@ -204,7 +205,7 @@ const detailBudgetBytes = 3_072;
 
 /** Names that callers choose, such as keys of a map, stand in texts and paths of fields, and may be of any length. */
 function shortened(text: string): string {
-  return text.length > longestText ? `${text.slice(0, longestText - 1).toWellFormed()}…` : text;
+  return cutText(text, longestText);
 }
 
 const longestText = 1_024;

@@ -1,5 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { cutText } from "../lib/cut-text.ts";
 import { answerHeaders, answerJson } from "./answer.ts";
 import { encodeStatusMessage } from "./grpc-message.ts";
 import type { HttpRequest, HttpResponse } from "./listener/http-handler.ts";
@@ -82,5 +83,5 @@ function contentTypesOf({ method }: UniversalHandler): string[] {
 
 /** What the caller sent, short enough to repeat. */
 function clip(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  return cutText(text, 101);
 }

@@ -13,7 +13,7 @@ import { connectImages, type ImageClient, type SpecInit } from "../support/image
 import {
   changedPixels,
   decode,
-  inline,
+  holedAt,
   maskOf,
   meanDifference,
   type Picture,
@@ -85,17 +85,9 @@ describe.skipIf(!comfyUrl)("the modes on a real ComfyUI", { timeout }, () => {
   });
 
   it("inpainting draws what is transparent if there is no mask, or all else if that is asked for", async () => {
-    const alpha = Buffer.alloc(64 * 64, 255);
-    for (let y = 16; y < 40; y++) {
-      alpha.fill(0, y * 64 + 24, y * 64 + 56);
-    }
-    const raw = { width: 64, height: 64 };
-    const image = await sharp(photo.data, { raw: { ...raw, channels: 3 } })
-      .joinChannel(alpha, { raw: { ...raw, channels: 1 } })
-      .png()
-      .toBuffer();
+    const image = await holedAt(photo, { left: 24, top: 16, width: 32, height: 24 });
     const inHole = ([x, y]: Pixel) => x >= 24 && x < 56 && y >= 16 && y < 40;
-    const value = { image: inline(image), growPx: 0 };
+    const value = { image, growPx: 0 };
     const drawn = changedPixels(await pictureOf({ ...owl, start: { case: "inpaint", value } }), photo);
     expect(drawn.every(inHole)).toBe(true);
     expect(drawn.length).toBeGreaterThan((32 * 24) / 2);

@@ -11,6 +11,7 @@ import { connectImages, type ImageClient, type SpecInit } from "../support/image
 import {
   changedPixels,
   decode,
+  holedAt,
   inline,
   maskOf,
   meanDifference,
@@ -74,17 +75,9 @@ describe("inpaint", () => {
   });
 
   it("draws what is transparent if there is no mask, or all else if that is asked for", async () => {
-    const alpha = Buffer.alloc(128 * 96, 255);
-    for (let y = 32; y < 64; y++) {
-      alpha.fill(0, y * 128 + 64, y * 128 + 96);
-    }
-    const size = { width: 128, height: 96 };
-    const image = await sharp(photo.data, { raw: { ...size, channels: 3 } })
-      .joinChannel(alpha, { raw: { ...size, channels: 1 } })
-      .png()
-      .toBuffer();
+    const image = await holedAt(photo, { left: 64, top: 32, width: 32, height: 32 });
     const inHole = ([x, y]: Pixel) => x >= 64 && x < 96 && y >= 32 && y < 64;
-    const value = { image: inline(image), growPx: 0 };
+    const value = { image, growPx: 0 };
     const drawn = await pictureOf({ ...base, start: { case: "inpaint", value } });
     expect(changedPixels(drawn, photo).every(inHole)).toBe(true);
     const inverted = { ...value, invertMask: true };

@@ -43,6 +43,24 @@ export async function maskOf(
   );
 }
 
+/** The picture with a hole in it: the same pixels, those in the hole transparent. */
+export async function holedAt(
+  { width, height, data }: Picture,
+  { left, top, ...hole }: { left: number; top: number; width: number; height: number },
+) {
+  const alpha = Buffer.alloc(width * height, 255);
+  for (let y = top; y < top + hole.height; y++) {
+    alpha.fill(0, y * width + left, y * width + left + hole.width);
+  }
+  const image = sharp(data, { raw: { width, height, channels: 3 } });
+  return inline(
+    await image
+      .joinChannel(alpha, { raw: { width, height, channels: 1 } })
+      .png()
+      .toBuffer(),
+  );
+}
+
 /** Where two pictures of one size differ, row by row. */
 export function changedPixels(a: Picture, b: Picture): Pixel[] {
   expect([a.width, a.height]).toEqual([b.width, b.height]);

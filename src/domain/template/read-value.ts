@@ -1,3 +1,4 @@
+import { cutText } from "../../lib/cut-text.ts";
 import { nearestNames } from "../../lib/nearest-names.ts";
 import type { GraphValue } from "../graph.ts";
 import { boundsOf, choicesOf, type KnownGraph } from "./parameter-bounds.ts";
@@ -54,7 +55,7 @@ export function kindOf(value: GraphValue): string {
 
 /** A name for an error: the beginning of one that is far longer than any that there is. */
 export function shortened(name: string): string {
-  return name.length > longestName ? `${name.slice(0, longestName - 1).toWellFormed()}…` : name;
+  return cutText(name, longestName);
 }
 
 /** More than file systems take for the name of a file. */

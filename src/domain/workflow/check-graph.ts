@@ -5,6 +5,7 @@ import { aboutNode, type GraphProblem } from "./graph-problem.ts";
 import { fits, type GraphLink, isDynamicType, readLink } from "./link.ts";
 import { unwrapLiteral } from "./literal.ts";
 import { mayCheckByItself } from "./own-checks.ts";
+import { shortName } from "./short-name.ts";
 import { Suggestions } from "./suggestions.ts";
 
 /**
@@ -161,7 +162,7 @@ class GraphCheck {
     if (source === undefined) {
       this.#error(id, node, name, {
         kind: "linked_node_missing",
-        message: `${name} is linked to node "${shortened(link.nodeId)}", which is not in the graph`,
+        message: `${name} is linked to node "${shortName(link.nodeId)}", which is not in the graph`,
         remedy: "link it to one that is, or add that node",
       });
       return;
@@ -170,7 +171,7 @@ class GraphCheck {
     if (sourceClass === undefined || sourceClass.isUndescribed) {
       return;
     }
-    const from = `output ${link.index} of node "${shortened(link.nodeId)}" (${source.class_type})`;
+    const from = `output ${link.index} of node "${shortName(link.nodeId)}" (${source.class_type})`;
     const output = sourceClass.outputs.at(link.index);
     if (output === undefined) {
       const { length } = sourceClass.outputs;
@@ -203,7 +204,7 @@ class GraphCheck {
         kind: "unknown_input",
         severity: "warning",
         inputName: name,
-        message: `${className} has no input ${shortened(name)}${module === "nodes" ? ", and it has no effect" : ""}`,
+        message: `${className} has no input ${shortName(name)}${module === "nodes" ? ", and it has no effect" : ""}`,
         remedy: `leave it out, or use another: ${this.#suggestions.remedyFor(name, `inputs of ${className}`, [...known])}`,
       });
     }
@@ -214,7 +215,7 @@ class GraphCheck {
       ...aboutNode(id, node),
       kind: "missing_node_type",
       severity: "error",
-      message: `the backend has no node class ${shortened(node.class_type)}`,
+      message: `the backend has no node class ${shortName(node.class_type)}`,
       remedy: `install the package that brings it, or use another class: ${this.#suggestions.remedyFor(node.class_type, "classes", [...this.#classes.keys()])}`,
       unknownName: node.class_type,
     });
@@ -226,7 +227,7 @@ class GraphCheck {
       ...aboutNode(id, node),
       kind: "class_not_described",
       severity: "warning",
-      message: `the backend has the node class ${shortened(node.class_type)} and does not say what it takes, so that nothing of the node is checked`,
+      message: `the backend has the node class ${shortName(node.class_type)} and does not say what it takes, so that nothing of the node is checked`,
       remedy: "see that the values and links of the node are right; the backend checks them when it runs",
     });
   }
@@ -236,7 +237,7 @@ class GraphCheck {
     if (node !== undefined) {
       this.#error(id, node, inputName, {
         kind: "dependency_cycle",
-        message: `${inputName} closes a circle of nodes that wait for each other: ${cycle.map(shortened).join(" ← ")} ← ${shortened(cycle[0] ?? "")}`,
+        message: `${inputName} closes a circle of nodes that wait for each other: ${cycle.map(shortName).join(" ← ")} ← ${shortName(cycle[0] ?? "")}`,
         remedy: "link it to a node outside of the circle",
       });
     }
@@ -278,8 +279,4 @@ const MATCH_TYPE = "COMFY_MATCHTYPE_V3";
 
 function isWidget(type: string): boolean {
   return ["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"].includes(type);
-}
-
-function shortened(text: string): string {
-  return text.length > 64 ? `${text.slice(0, 63)}…` : text;
 }

@@ -4,6 +4,7 @@ import type { GraphProblem } from "./graph-problem.ts";
 import { isDynamicType } from "./link.ts";
 import { convertLiteral, isAmong, isList, toComparable, unwrapLiteral } from "./literal.ts";
 import { isCheckedFile, mayCheckByItself } from "./own-checks.ts";
+import { shortName } from "./short-name.ts";
 import type { Suggestions } from "./suggestions.ts";
 
 /** What is wrong with a value, apart from where it stands. */
@@ -126,7 +127,7 @@ function rangeOf({ type, min, max }: NodeInput): string {
 /** A value in an error: short, and of a structure only what it is. */
 function shown(value: GraphValue): string {
   if (typeof value === "string") {
-    return JSON.stringify(value.length > 64 ? `${value.slice(0, 63)}…` : value);
+    return JSON.stringify(shortName(value));
   }
   if (isList(value)) {
     return "a list";

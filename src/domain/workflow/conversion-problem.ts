@@ -46,8 +46,3 @@ export type ConversionProblemKind =
   | "random_choice"
   /** A note or a label, which is nothing to run. */
   | "note_left_out";
-
-/** A name from a workflow, short enough for a message. */
-export function shortened(name: string): string {
-  return name.length > 64 ? `${name.slice(0, 63)}…` : name;
-}

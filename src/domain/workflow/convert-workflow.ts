@@ -1,6 +1,6 @@
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { NodeClasses } from "../node-class.ts";
-import { type ConversionProblem, shortened } from "./conversion-problem.ts";
+import type { ConversionProblem } from "./conversion-problem.ts";
 import { isCustomCombo, placeOfChoice } from "./custom-combo.ts";
 import {
   aboutNode,
@@ -14,6 +14,7 @@ import { type LinkSource, LinkSources } from "./link-source.ts";
 import type { Widget } from "./node-layout.ts";
 import { PromotedWidgets } from "./promoted-widgets.ts";
 import { replaceNames, settlePrompt } from "./saved-text.ts";
+import { shortName } from "./short-name.ts";
 import { Suggestions } from "./suggestions.ts";
 import { readUiWorkflow, type UiMode } from "./ui-workflow.ts";
 import { fits } from "./widget-values.ts";
@@ -79,14 +80,14 @@ class Converter {
       }
     } else if (part.kind === "unknown" && part.isThere) {
       this.#add("error", "class_not_described", node, {
-        message: `the backend has the node class "${shortened(ui.type)}"${packOf(node)} and does not say what it takes, so that nobody can tell what the saved values are of`,
+        message: `the backend has the node class "${shortName(ui.type)}"${packOf(node)} and does not say what it takes, so that nobody can tell what the saved values are of`,
         remedy: "export the workflow in API format from the editor, which knows it, and send that",
       });
     } else {
       this.#add("error", "missing_node_type", node, {
-        message: `the backend has no node class "${shortened(ui.type)}"${packOf(node)}`,
-        remedy: this.#remedyFor(shortened(ui.type)),
-        unknownName: shortened(ui.type),
+        message: `the backend has no node class "${shortName(ui.type)}"${packOf(node)}`,
+        remedy: this.#remedyFor(shortName(ui.type)),
+        unknownName: shortName(ui.type),
       });
     }
     for (const [slot, { name, link }] of node.slots.entries()) {
@@ -171,21 +172,21 @@ class Converter {
       case "dropped":
         this.#add("warning", "link_dropped", node, {
           inputName: name,
-          message: `${name} gets nothing: its link comes by way of node ${shortened(source.at.id)}, which ${whyNothing[source.at.ui.mode]}`,
+          message: `${name} gets nothing: its link comes by way of node ${shortName(source.at.id)}, which ${whyNothing[source.at.ui.mode]}`,
           remedy: "change that node, or link something else, if the input is needed",
         });
         break;
       case "cycle":
         this.#add("error", "link_cycle", node, {
           inputName: name,
-          message: `the link into ${name} comes round to itself at node ${shortened(source.at.id)}`,
+          message: `the link into ${name} comes round to itself at node ${shortName(source.at.id)}`,
           remedy: "cut the circle of links in the editor",
         });
         break;
       case "dangling":
         this.#add("error", "bad_link", node, {
           inputName: name,
-          message: `the link into ${name} comes from nowhere at node ${shortened(source.at.id)}`,
+          message: `the link into ${name} comes from nowhere at node ${shortName(source.at.id)}`,
           remedy: "link the input in the editor anew",
         });
         break;
@@ -286,7 +287,7 @@ function asSent(value: GraphValue, type: string): GraphValue {
 
 function packOf({ ui: { properties } }: ExpandedNode): string {
   const pack = properties.cnr_id ?? properties.aux_id;
-  return typeof pack === "string" && pack !== "" ? `, which is of the node pack "${shortened(pack)}"` : "";
+  return typeof pack === "string" && pack !== "" ? `, which is of the node pack "${shortName(pack)}"` : "";
 }
 
 const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;

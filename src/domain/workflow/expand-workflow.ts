@@ -1,8 +1,9 @@
 import type { NodeClass, NodeClasses } from "../node-class.ts";
-import { type ConversionProblem, shortened } from "./conversion-problem.ts";
+import type { ConversionProblem } from "./conversion-problem.ts";
 import { isCustomCombo, spellOutChoices } from "./custom-combo.ts";
 import { type EditorRole, editorRoleOf } from "./editor-node.ts";
 import type { Slot, Widget } from "./node-layout.ts";
+import { shortName } from "./short-name.ts";
 import type { UiGraph, UiInput, UiNode, UiSubgraph, UiWorkflow } from "./ui-workflow.ts";
 import { layOutWithValues } from "./widget-values.ts";
 
@@ -72,8 +73,8 @@ export function aboutNode({
 }: ExpandedNode): Pick<ConversionProblem, "nodeId" | "classType" | "title"> {
   return {
     nodeId: id,
-    classType: shortened(ui.type),
-    ...(ui.title !== "" && { title: shortened(ui.title) }),
+    classType: shortName(ui.type),
+    ...(ui.title !== "" && { title: shortName(ui.title) }),
   };
 }
 
@@ -158,7 +159,7 @@ class Expander {
         kind: "recursive_subgraph",
         severity: "error",
         ...aboutNode(expanded),
-        message: `node ${node.id} puts the subgraph "${shortened(subgraph.name)}" into itself`,
+        message: `node ${node.id} puts the subgraph "${shortName(subgraph.name)}" into itself`,
         remedy: "take the node out of the subgraph",
       });
     } else if (around.length >= maxDepth) {

@@ -3,6 +3,7 @@ import { ServiceError } from "../errors.ts";
 import type { GraphNode, GraphValue, WorkflowGraph } from "../graph.ts";
 import type { GraphProblem } from "./graph-problem.ts";
 import { scanJson } from "./scan-json.ts";
+import { shortName } from "./short-name.ts";
 
 /** What a workflow text turns out to be. */
 export type ParsedWorkflow =
@@ -155,7 +156,7 @@ function wellFormed(text: string, path: readonly string[]): string {
 
 /** Only the names of the first levels: what is below may be anything. */
 function placeIn(path: readonly string[]): string {
-  return path.length === 0 ? "the workflow" : path.slice(0, 4).map(shortened).join(".");
+  return path.length === 0 ? "the workflow" : path.slice(0, 4).map(shortName).join(".");
 }
 
 function readGraph(
@@ -173,7 +174,7 @@ function readGraph(
   }
   const longId = entries.find(([id]) => id.length > longestName)?.[0];
   if (longId !== undefined) {
-    throw invalid(`the node id "${shortened(longId)}" has more than ${longestName} characters`);
+    throw invalid(`the node id "${shortName(longId)}" has more than ${longestName} characters`);
   }
   const problems: GraphProblem[] = [];
   const nodes: [string, GraphNode][] = [];
@@ -237,7 +238,7 @@ function malformed(nodeId: string, { fault, remedy, classType = "" }: NodeFault)
     severity: "error",
     nodeId,
     classType,
-    message: `node "${shortened(nodeId)}" ${fault}`,
+    message: `node "${shortName(nodeId)}" ${fault}`,
     remedy,
   };
 }
@@ -263,10 +264,6 @@ function nameOf(value: GraphValue): string {
     default:
       return "a number";
   }
-}
-
-function shortened(name: string): string {
-  return name.length > 64 ? `${name.slice(0, 63)}…` : name;
 }
 
 function invalid(message: string): ServiceError {

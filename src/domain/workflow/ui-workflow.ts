@@ -1,5 +1,6 @@
 import type { GraphValue } from "../graph.ts";
-import { type ConversionProblem, shortened } from "./conversion-problem.ts";
+import type { ConversionProblem } from "./conversion-problem.ts";
+import { shortName } from "./short-name.ts";
 
 /** What ComfyUI's editor saves, as far as it says what to run. */
 export interface UiWorkflow {
@@ -120,7 +121,7 @@ function readSubgraph(definition: JsonRecord, problems: ConversionProblem[]): Ui
     name,
     inputs: asList(definition.inputs).map(readSlot),
     outputs: asList(definition.outputs).map(readSlot),
-    ...readGraph(definition, ` in subgraph "${shortened(name || id)}"`, problems),
+    ...readGraph(definition, ` in subgraph "${shortName(name || id)}"`, problems),
   };
 }
 
@@ -135,7 +136,7 @@ function readGraph(holder: JsonRecord, place: string, problems: ConversionProble
     } else if (nodes.has(node.id)) {
       problems.push(
         malformed(
-          `two nodes${place} have the id ${shortened(node.id)}`,
+          `two nodes${place} have the id ${shortName(node.id)}`,
           "copy one of them in the editor anew",
         ),
       );

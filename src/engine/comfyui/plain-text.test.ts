@@ -13,7 +13,7 @@ describe("toPlainLine", () => {
     ["error:/srv/data/a", "error:[path]"],
     ["see \\\\nas\\models\\a.ckpt", "see [path]"],
     ["read ~/models/a.ckpt", "read [path]"],
-    ["(/root/x.py)", "([path])"],
+    ["(/var/lib/x.py)", "([path])"],
     ["GET http://10.0.0.5:8188/models failed", "GET [address] failed"],
     ["HTTPConnectionPool(host='gpu-7.internal', port=80)", "HTTPConnectionPool([address], port=80)"],
   ])("hides where things are on the host: %s", (text, expected) => {

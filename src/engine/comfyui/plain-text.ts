@@ -1,3 +1,5 @@
+import { cutText } from "../../lib/cut-text.ts";
+
 const maxLength = 300;
 
 /**
@@ -14,7 +16,7 @@ export function toPlainLine(text: string): string {
     .replace(address, "[address]")
     .replace(quotedPath, "$1[path]$1")
     .replace(barePath, "[path]");
-  return clean.length > maxLength ? `${clean.slice(0, maxLength - 1)}…` : clean;
+  return cutText(clean, maxLength);
 }
 
 const address =
