@@ -33,7 +33,13 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStoreFix
             expect(Buffer.concat(read)).toEqual(whole.subarray(offset, offset + lengthBytes));
             expect(read.every(({ length }) => length > 0 && length <= chunkBytes)).toBe(true);
           }),
-          { numRuns: 25, examples: [[[], { from: 0, share: 1, chunkBytes: 1 }]] },
+          {
+            numRuns: 25,
+            examples: [
+              [[], { from: 0, share: 1, chunkBytes: 1 }],
+              [[Uint8Array.of(1, 2)], { from: 0, share: 0.5, chunkBytes: 1 }],
+            ],
+          },
         );
         expect(await fixture.listStaged()).toEqual([]);
       });

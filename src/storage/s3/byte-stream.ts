@@ -33,7 +33,8 @@ export async function* withoutSilence(stream: Readable, silenceMs: number): Asyn
 }
 
 /**
- * Cuts `sizeBytes` bytes anew, into pieces of `chunkBytes` but for the last, each a buffer of its own.
+ * Cuts `sizeBytes` bytes anew, into pieces of `chunkBytes` but for the last, each a buffer of its own. What the source
+ * has beyond them is left.
  *
  * @throws Error if the source ends before that
  */
@@ -46,7 +47,10 @@ export async function* inPieces(
   let piece = new Uint8Array(Math.min(chunkBytes, remaining));
   let filled = 0;
   for await (const chunk of source) {
-    for (let rest = chunk; rest.length > 0 && piece.length > 0; ) {
+    for (let rest = chunk; rest.length > 0; ) {
+      if (remaining === 0) {
+        return;
+      }
       const fitting = rest.subarray(0, piece.length - filled);
       piece.set(fitting, filled);
       filled += fitting.length;

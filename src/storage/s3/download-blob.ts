@@ -111,7 +111,8 @@ class Download {
     }
     const isRight = isWhole || range?.startsWith(`bytes ${position}-`);
     if (sizeBytes !== undefined && isRight && !isEmpty) {
-      return { stream, sizeBytes };
+      const askedBytes = end === undefined ? sizeBytes : end - position;
+      return { stream, sizeBytes: Math.min(sizeBytes, askedBytes) }; // some servers send more: s3rver for "0-0"
     }
     stream.on("error", () => {}).destroy();
     if (!isRight || sizeBytes === undefined) {
