@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { ControlNetPreprocessor } from "../../gen/comfyrpc/v1/control_net_pb.js";
 import { InpaintMethod } from "../../gen/comfyrpc/v1/start_image_pb.js";
 import { HiresMethod, type Upscale, type UpscaleSchema } from "../../gen/comfyrpc/v1/upscale_pb.js";
 import { type Service, startService } from "../../src/app.ts";
@@ -56,6 +58,13 @@ describe.skipIf(!comfyUrl)("the modes on a real ComfyUI", { timeout }, () => {
 
   const generate = (spec: SpecInit) =>
     client.rpc.generate({ spec }, { signal: AbortSignal.timeout(timeout) });
+
+  /** A file of a kind that the server has, which is not a placeholder without weights. */
+  async function modelFile(folder: "controlnet" | "loras" | "upscale_models" | "vae") {
+    const response = await fetch(new URL(`models/${folder}`, comfyUrl));
+    const names = z.array(z.string()).parse(await response.json());
+    return names.find((name) => !/placeholder/i.test(name));
+  }
 
   async function pictureOf(spec: SpecInit): Promise<Picture> {
     const { images } = await generate(spec);
@@ -142,11 +151,67 @@ describe.skipIf(!comfyUrl)("the modes on a real ComfyUI", { timeout }, () => {
     expect(meanDifference(await pictureOf({ ...fox, clipSkip: 2 }), photo)).toBeGreaterThan(0);
   });
 
+  it("a LoRA and a VAE of its own change the picture, a LoRA of no strength does not", async ({ skip }) => {
+    const [lora, vae] = await Promise.all([modelFile("loras"), modelFile("vae")]);
+    if (lora === undefined || vae === undefined) {
+      return skip("the server has no LoRA or no VAE");
+    }
+    const none = { name: lora, modelStrength: 0, clipStrength: 0 };
+    expect(changedPixels(await pictureOf({ ...fox, loras: [none] }), photo)).toEqual([]);
+    const ofModel = await pictureOf({ ...fox, loras: [{ ...none, modelStrength: 1 }] });
+    const ofText = await pictureOf({ ...fox, loras: [{ ...none, clipStrength: 1 }] });
+    expect(meanDifference(ofModel, photo)).toBeGreaterThan(0);
+    expect(meanDifference(ofText, photo)).toBeGreaterThan(0);
+    expect(meanDifference(ofModel, ofText)).toBeGreaterThan(0);
+    const picture = await pictureOf({ ...fox, vae, loras: [none] });
+    expect([picture.width, picture.height]).toEqual([64, 64]);
+  });
+
+  it("ControlNets leave a trace of their images, in the steps that they are given", async ({ skip }) => {
+    const model = await modelFile("controlnet");
+    if (model === undefined) {
+      return skip("the server has no ControlNet");
+    }
+    const image = photo.input;
+    const preprocessor = ControlNetPreprocessor.CANNY;
+    const plain = await pictureOf({ ...fox, steps: 4 });
+    const controlled = (...controlNets: NonNullable<SpecInit["controlNets"]>) =>
+      pictureOf({ ...fox, steps: 4, controlNets });
+    expect(changedPixels(await controlled({ model, image, strength: 0 }), plain)).toEqual([]);
+    const whole = await controlled({ model, image });
+    const late = await controlled({ model, image, start: 0.5 });
+    const two = await controlled({ model, image, end: 0.5 }, { model, image, preprocessor });
+    for (const picture of [whole, late, two]) {
+      expect(meanDifference(picture, plain)).toBeGreaterThan(0);
+    }
+    expect(meanDifference(late, whole)).toBeGreaterThan(0);
+    expect(meanDifference(two, whole)).toBeGreaterThan(0);
+  });
+
+  it("a model enlarges a picture, given or drawn, and to a size that is not its own", async ({ skip }) => {
+    const model = await modelFile("upscale_models");
+    if (model === undefined) {
+      return skip("the server has no upscale model");
+    }
+    const given = await pictureOf({ upscale: { model, image: photo.input } });
+    expect(given.width).toBeGreaterThan(64);
+    // A given picture has 8 bits, which rounds what a model that sums up many pixels sees.
+    expect(meanDifference(given, await pictureOf({ ...fox, upscale: { model } }))).toBeLessThan(1);
+    const wide = await pictureOf({ ...fox, upscale: { model, widthPx: 200, heightPx: 100 } });
+    expect([wide.width, wide.height]).toEqual([200, 100]);
+    const method = HiresMethod.PIXEL;
+    const second = await pictureOf({ ...fox, hires: { scale: 1.5, method, upscaleModel: model } });
+    expect([second.width, second.height]).toEqual([96, 96]);
+  });
+
   it("puts all features together in one picture", async () => {
+    const [lora, controlNet] = await Promise.all([modelFile("loras"), modelFile("controlnet")]);
     const picture = await pictureOf({
       ...owl,
       clipSkip: 2,
+      loras: lora === undefined ? [] : [{ name: lora, modelStrength: 0.5 }],
       start: { case: "imageToImage", value: { image: photo.input } },
+      controlNets: controlNet === undefined ? [] : [{ model: controlNet, image: photo.input, strength: 0.5 }],
       refiner: { model: checkpoint },
       hires: { scale: 1.5 },
       upscale: { factor: 2 },

@@ -28,14 +28,15 @@ export function describeExecution(open: OpenServer): void {
       expect(frames.at(-1)).toMatchObject({ data: { node: null, prompt_id: promptId } });
     });
 
-    it("counts the steps of the sampler in progress events", async () => {
+    it("counts the steps of the sampler in progress events, some of which may be left out", async () => {
       await using session = await Session.start(open);
       const socket = await session.connect();
       const { frames } = await session.run(session.txt2img({ steps: 5 }), { socket });
       const progress = ofType(frames, "progress").filter(({ data }) => data.node === "3");
-      expect(progress.map(({ data }) => [data.value, data.max])).toEqual(
-        [1, 2, 3, 4, 5].map((step) => [step, 5]),
-      );
+      expect(progress.every(({ data }) => data.max === 5)).toBe(true);
+      const steps = progress.map(({ data }) => data.value);
+      expect(steps).toEqual([1, 2, 3, 4, 5].filter((step) => steps.includes(step)));
+      expect(steps).toEqual(expect.arrayContaining([1, 5]));
     });
 
     it("announces a node in progress_state before executing names it, and as finished afterwards", async () => {

@@ -203,7 +203,9 @@ export function describeRejection(open: OpenServer): void {
       const { error, node_errors } = rejected(await session.post(graph));
       expect(error.type).toBe("prompt_outputs_failed_validation");
       const types = Object.values(node_errors).flatMap(({ errors }) => errors.map(({ type }) => type));
-      expect(types.filter((type) => type !== "dependency_cycle")).toEqual([]);
+      // Older servers run into Python's limit of recursion, and say so of a node or of none.
+      const known = ["dependency_cycle", "exception_during_inner_validation"];
+      expect(types.filter((type) => !known.includes(type))).toEqual([]);
     });
 
     // Trap 39: newer servers want a canonical UUID, older ones take any text; never a third outcome.
