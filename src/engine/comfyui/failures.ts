@@ -8,7 +8,7 @@ export interface ExecutionFailure {
   readonly classType: string;
   /** Class of the exception: `ValueError`, `torch.OutOfMemoryError`. */
   readonly exceptionType: string;
-  /** Its first line, without paths. */
+  /** Its first line, without paths; with the second if the first announces it. */
   readonly message: string;
 }
 
@@ -42,16 +42,30 @@ export function executionError(failure: ExecutionFailure): ServiceError {
       )
     : new ServiceError(
         "NODE_FAILED",
-        `${where} failed: ${message || exceptionType || "no reason given"}${adviceFor(failure)}`,
+        `${where} failed: ${withAdvice(failure, message || exceptionType || "no reason given")}`,
         details,
       );
 }
 
-/** Files that were cut off, or are something else than their names say, fail in words that tell nobody what to do. */
-function adviceFor({ exceptionType }: ExecutionFailure): string {
-  return /\b(?:SafetensorError|UnpicklingError)$/.test(exceptionType)
-    ? "; the file of the model is damaged or incomplete on the backend: choose another, or have it copied there again"
-    : "";
+/** What to do about failures that wrong or broken model files bring about: ComfyUI's own words tell nobody. */
+const advice: readonly (readonly [failure: RegExp, advice: string])[] = [
+  [
+    /\b(?:SafetensorError|UnpicklingError)\b/,
+    "the file of the model is damaged or incomplete on the backend: choose another, or have it copied there again",
+  ],
+  [
+    /\bUnsupportedModelError\b|loading state_dict|Could not detect model type|(?:controlnet file|VAE) is invalid/i,
+    "the file holds no model of the kind that this node loads: choose another",
+  ],
+  [
+    /shapes cannot be multiplied/,
+    "models of different families do not go together: choose a LoRA, ControlNet, VAE or text encoder made for the model",
+  ],
+];
+
+function withAdvice({ exceptionType, message }: ExecutionFailure, reason: string): string {
+  const found = advice.find(([failure]) => failure.test(`${exceptionType}: ${message}`))?.[1];
+  return found === undefined ? reason : `${reason.replace(/[.:]$/, "")}; ${found}`;
 }
 
 /** Running out of memory has several shapes, depending on the versions of ComfyUI and torch. */

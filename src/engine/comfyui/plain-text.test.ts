@@ -37,6 +37,14 @@ describe("toPlainLine", () => {
     );
   });
 
+  it("keeps the second too if the first announces it", () => {
+    const text = "Error(s) in loading state_dict for RRDBNet:\n\tsize mismatch for conv.weight\n\tand more";
+    expect(toPlainLine(text)).toBe(
+      "Error(s) in loading state_dict for RRDBNet: size mismatch for conv.weight",
+    );
+    expect(toPlainLine("nothing follows:\n")).toBe("nothing follows:");
+  });
+
   it("shortens what is too long", () => {
     expect(toPlainLine("x".repeat(5000))).toHaveLength(300);
   });

@@ -3,16 +3,14 @@ import { cutText } from "../../lib/cut-text.ts";
 const maxLength = 300;
 
 /**
- * The first line of a text that ComfyUI wrote, fit for callers: without absolute paths and addresses of the host, of
- * at most 300 characters.
+ * The first line of a text that ComfyUI wrote, with the second if a colon ends the first, fit for callers: without
+ * absolute paths and addresses of the host, of at most 300 characters.
  */
 export function toPlainLine(text: string): string {
-  const line =
-    text
-      .trim()
-      .split(/[\r\n]/, 1)[0]
-      ?.trim() ?? "";
+  const [first = "", second = ""] = text.trim().split(/[\r\n]+/, 2);
+  const line = first.trimEnd().endsWith(":") ? `${first.trimEnd()} ${second.trim()}` : first;
   const clean = line
+    .trim()
     .replace(address, "[address]")
     .replace(quotedPath, "$1[path]$1")
     .replace(barePath, "[path]");

@@ -94,31 +94,6 @@ describe("PromptRun by events", () => {
     ]);
   });
 
-  it.each([
-    ["torch.OutOfMemoryError", "Allocation on device"],
-    ["torch.cuda.OutOfMemoryError", ""],
-    ["RuntimeError", "CUDA error: out of memory"],
-    ["torch.AcceleratorError", "CUDA error: out of memory"],
-  ])("knows %s (%s) as running out of memory", async (exceptionType, message) => {
-    const { socket, run } = setUp();
-    const failure = { nodeId: "3", classType: "KSampler", exceptionType, message };
-    const outcome = await follow(run, () => socket.say({ type: "execution_error", promptId, failure }));
-    expect(outcome.reason).toBe("OUT_OF_MEMORY");
-  });
-
-  it("says what to do where the file of a model cannot be read", async () => {
-    const { socket, run } = setUp();
-    const failure = {
-      nodeId: "10",
-      classType: "LoraLoader",
-      exceptionType: "safetensors._safetensors_rust.SafetensorError",
-      message: "Error while deserializing header: header too small",
-    };
-    const outcome = await follow(run, () => socket.say({ type: "execution_error", promptId, failure }));
-    expect(outcome.reason).toBe("NODE_FAILED");
-    expect(outcome.error?.message).toMatch(/^node 10 \(LoraLoader\) failed: .* header too small; .* damaged/);
-  });
-
   it("reports an interruption that nobody here asked for", async () => {
     const { socket, run } = setUp();
     const outcome = await follow(run, () => socket.say({ type: "execution_interrupted", promptId }));
