@@ -22,8 +22,8 @@ function drawing(): ScriptedEngine {
 }
 
 /** Jobs that have ended, kept for `retentionMs`. */
-async function draw(replica: Replica, count: number, retentionMs: number) {
-  const specs = Array.from({ length: count }, () => buildSpec({ imageCount: 2 }));
+async function draw(replica: Replica, count: number, retentionMs: number, imageCount = 2) {
+  const specs = Array.from({ length: count }, () => buildSpec({ imageCount }));
   const { id, jobs } = await replica.service.submitBatch(specs, { ...plain, retentionMs }, caller, never);
   return { batchId: id, jobs: await Promise.all(jobs.map((job) => replica.end(job.id))) };
 }
@@ -63,6 +63,19 @@ describe("Keeper", () => {
     await replica.service.submitBatch(specs, plain, caller, never);
     expect(engine.requests).toHaveLength(1);
     home.clock.advance(3 * hour);
+    await waitUntil(() => emptyOf(home), "nothing is left");
+  });
+
+  it("removes at once the images of all jobs that go, in whatever order these go", async () => {
+    await using home = await openJobsHome();
+    const options = { cleanIntervalMs: 24 * hour, maxQueued: 1_000, batchLimit: 1_000 };
+    const first = home.start(drawing(), options);
+    await draw(first, 50, 30 * hour, 1);
+    home.clock.advance(60_000);
+    await draw(first, 100, hour, 1); // jobs that go earlier, and images that go later
+    await first[Symbol.asyncDispose]();
+    home.clock.advance(100 * hour);
+    await using _second = home.start(drawing(), options);
     await waitUntil(() => emptyOf(home), "nothing is left");
   });
 

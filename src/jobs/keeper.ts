@@ -82,26 +82,34 @@ export class Keeper implements AsyncDisposable {
     }
   }
 
+  /** Jobs first, all of them: a sweep does not come back to images that lose their job behind it. */
   async #clean(): Promise<void> {
     const { store, assets, blobs, clock, logger } = this.#deps;
     const { signal } = this.#closing;
     const removed = { jobs: 0, assets: 0, blobs: 0 };
-    for (let more = true; more && !signal.aborted; ) {
+    await this.#inBatches(async () => {
       const jobs = await store.removeExpired(clock.now(), batchSize, signal);
-      const swept = await assets.sweep(
-        clock.now(),
-        batchSize,
-        (sha256, removal) => blobs.remove(sha256, removal),
-        signal,
-      );
       removed.jobs += jobs;
+      return jobs;
+    });
+    await this.#inBatches(async () => {
+      const removeBytes = (sha256: string, removal: AbortSignal) => blobs.remove(sha256, removal);
+      const swept = await assets.sweep(clock.now(), batchSize, removeBytes, signal);
       removed.assets += swept.assets;
       removed.blobs += swept.blobs;
-      more = jobs === batchSize || swept.assets === batchSize || swept.blobs === batchSize;
-      await pause(betweenBatchesMs, signal); // others want the store too
-    }
+      return Math.max(swept.assets, swept.blobs);
+    });
     if (removed.jobs + removed.assets + removed.blobs > 0) {
       logger.info(removed, "removed what had expired");
+    }
+  }
+
+  /** Removes again and again, until a batch is not full. */
+  async #inBatches(removeBatch: () => Promise<number>): Promise<void> {
+    const { signal } = this.#closing;
+    for (let removed = batchSize; removed === batchSize && !signal.aborted; ) {
+      removed = await removeBatch();
+      await pause(betweenBatchesMs, signal); // others want the store too
     }
   }
 
