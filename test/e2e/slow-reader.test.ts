@@ -53,7 +53,8 @@ describe.skipIf(process.platform !== "linux")("a client that stops reading", () 
     expect(count(events, "nodeStarted")).toBe(started.nodeCount - started.cachedNodeCount);
     expect(imagesIn(events)).toHaveLength(imageCount);
     const newest = events.findLast(({ progress }) => progress)?.progress;
-    expect(newest?.fraction).toBeCloseTo(1);
+    // Of the last image: what comes while the end of the job is being written is told no more.
+    expect(newest?.fraction).toBeGreaterThan(1 - 1 / imageCount);
   });
 });
 
