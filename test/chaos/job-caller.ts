@@ -15,7 +15,8 @@ export class ReplicaClient implements Disposable {
   readonly #session: Http2SessionManager;
 
   constructor(url: string) {
-    this.#session = new Http2SessionManager(url, { pingIntervalMs: 1_000, pingTimeoutMs: 1_000 });
+    // Without pings, whose timeout connect-node may raise where nobody can catch it; attempts have a bound of their own.
+    this.#session = new Http2SessionManager(url);
     const transport = createGrpcTransport({ baseUrl: url, sessionManager: this.#session });
     this.jobs = createClient(JobService, transport);
     this.assets = createClient(AssetService, transport);
