@@ -34,13 +34,7 @@ it("sends every mode to the service", async () => {
       "--text-encoder a --text-encoder b --weight-type fp8_e5m2 --guidance 3 --shift 2 --upscale 1.5";
     const hires = `--from ${file} --hires 1.5 --hires-method latent --hires-scaling bicubic --hires-model m --hires-steps 7 --hires-denoise 0.3`;
     for (const flags of [inpaint, outpaint, hires]) {
-      const { exitCode, err } = await run([
-        "generate",
-        "a red fox",
-        "--out",
-        directory.path,
-        ...flags.split(" "),
-      ]);
+      const { exitCode, err } = await run(generateWith(flags, directory.path));
       expect(exitCode, err).toBe(0);
     }
   });
@@ -109,14 +103,12 @@ it.each([
   ["--upscale-to x", "Write it as WIDTHxHEIGHT"],
 ])("refuses %s before the service is asked", async (flags, text) => {
   await onStage({}, async ({ directory, run }) => {
-    const { exitCode, err } = await run([
-      "generate",
-      "a red fox",
-      "--out",
-      directory.path,
-      ...flags.split(" "),
-    ]);
+    const { exitCode, err } = await run(generateWith(flags, directory.path));
     expect(exitCode).toBe(2);
     expect(err).toContain(text);
   });
 });
+
+function generateWith(flags: string, directory: string): string[] {
+  return ["generate", "a red fox", "--out", directory, ...flags.split(" ")];
+}
